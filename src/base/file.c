@@ -1,0 +1,171 @@
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int io_error(struct error *err, const char *path)
+{
+    return error_set(err, ERROR_IO, "%s: %s", path, strerror(errno));
+}
+
+static int open_regular(int *fd, size_t *size, const char *path, struct error *err)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return io_error(err, path);
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*fd);
+        return error_set(err, ERROR_IO, "%s: not a regular file", path);
+    }
+    *size = (size_t)st.st_size;
+    return 0;
+}
+
+int file_map_open(struct file_map *map, const char *path, struct error *err)
+{
+    int fd;
+    *map = (struct file_map){0};
+    int rc = open_regular(&fd, &map->size, path, err);
+    if (rc)
+        return rc;
+    if (map->size) {
+        void *data = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            rc = io_error(err, path);
+        else
+            map->data = data;
+    }
+    close(fd);
+    return rc;
+}
+
+void file_map_close(struct file_map *map)
+{
+    if (map->data)
+        munmap((void *)map->data, map->size);
+    *map = (struct file_map){0};
+}
+
+int file_read(char **text, size_t *size, const char *path, size_t limit_bytes, struct error *err)
+{
+    struct file_map map;
+    *text = NULL;
+    int rc = file_map_open(&map, path, err);
+    if (rc)
+        return rc;
+    if (map.size > limit_bytes) {
+        rc = error_set(err, ERROR_LIMIT, "%s: %zu bytes, at most %zu are accepted", path, map.size,
+                       limit_bytes);
+        goto out;
+    }
+    *text = memory_new(map.size + 1, 1);
+    if (!*text) {
+        rc = error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    if (map.size)
+        memcpy(*text, map.data, map.size);
+    *size = map.size;
+out:
+    file_map_close(&map);
+    return rc;
+}
+
+int file_writer_open(struct file_writer *w, const char *path, struct error *err)
+{
+    *w = (struct file_writer){0};
+    size_t n = strlen(path) + 32;
+    w->path = memory_strdup(path);
+    w->temporary = memory_new(n, 1);
+    if (!w->path || !w->temporary) {
+        file_writer_abandon(w);
+        return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    }
+    snprintf(w->temporary, n, "%s.%ld.tmp", path, (long)getpid());
+    w->stream = fopen(w->temporary, "wbe");
+    if (!w->stream) {
+        int rc = error_set(err, ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
+        w->temporary[0] = 0;
+        file_writer_abandon(w);
+        return rc;
+    }
+    return 0;
+}
+
+int file_writer_commit(struct file_writer *w, struct error *err)
+{
+    int rc = 0;
+    int bad = ferror(w->stream) || fflush(w->stream) || fsync(fileno(w->stream));
+    int saved = errno;
+    bad |= fclose(w->stream) != 0;
+    w->stream = NULL;
+    if (bad)
+        rc = error_set(err, ERROR_IO, "%s: cannot write: %s", w->path,
+                       strerror(saved ? saved : EIO));
+    else if (rename(w->temporary, w->path) != 0)
+        rc = io_error(err, w->path);
+    else
+        w->temporary[0] = 0;
+    file_writer_abandon(w);
+    return rc;
+}
+
+void file_writer_abandon(struct file_writer *w)
+{
+    if (w->stream)
+        fclose(w->stream);
+    if (w->temporary && w->temporary[0])
+        unlink(w->temporary);
+    memory_free(w->temporary);
+    memory_free(w->path);
+    *w = (struct file_writer){0};
+}
+
+int file_write(const char *path, const void *bytes, size_t size, struct error *err)
+{
+    struct file_writer w;
+    int rc = file_writer_open(&w, path, err);
+    if (rc)
+        return rc;
+    fwrite(bytes, 1, size, w.stream);
+    return file_writer_commit(&w, err);
+}
+
+int file_make_folder(const char *path, struct error *err)
+{
+    char *copy = memory_strdup(path);
+    if (!copy)
+        return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    int rc = 0;
+    for (char *p = copy + 1; !rc; p++) {
+        if (*p && *p != '/')
+            continue;
+        char end = *p;
+        *p = 0;
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            rc = io_error(err, copy);
+        *p = end;
+        if (!end)
+            break;
+    }
+    memory_free(copy);
+    return rc;
+}
+
+char *file_join(const char *folder, const char *name)
+{
+    if (name[0] == '/' || !folder[0])
+        return memory_strdup(name);
+    size_t n = strlen(folder) + strlen(name) + 2;
+    char *path = memory_new(n, 1);
+    if (path)
+        snprintf(path, n, "%s/%s", folder, name);
+    return path;
+}

@@ -1,0 +1,100 @@
+/*
+ * Tensors: dense, row-major, contiguous float32, in an arena. The last dimension is the width of a
+ * "row"; ops that work on rows see any shape as [rows, width].
+ *
+ * Sequences of different length live packed: one [total_rows, width] tensor, and an array of
+ * `struct span` that says which rows belong to which sequence. So a batch of clips at all rates is
+ * one tensor without padding.
+ *
+ * A *parameter* is a tensor that a model owns for its life: its `grad` is allocated with it when it
+ * is to be trained. Any other tensor gets its gradient from the arena during tape_backward.
+ */
+#ifndef TENSOR_TENSOR_H
+#define TENSOR_TENSOR_H
+
+#include "base/memory.h"
+#include "base/random.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TENSOR_MAX_DIMS 5
+
+struct device;
+struct pack;
+
+struct tensor {
+    int dims;
+    int64_t shape[TENSOR_MAX_DIMS];
+    float *data;       /* [shape...] */
+    float *grad;       /* same shape, or NULL: none yet */
+    bool needs_grad;   /* a gradient is wanted for it, or for something it was made from */
+    bool parameter;    /* weights of a model: products may keep a packed copy */
+    struct pack *pack; /* the device's packed copy (parameters only; NULL: none yet) */
+};
+
+/* Rows [start, start + length) of a packed tensor. */
+struct span {
+    int64_t start, length;
+};
+
+int64_t tensor_count(const struct tensor *t); /* elements */
+int64_t tensor_width(const struct tensor *t); /* last dimension */
+int64_t tensor_rows(const struct tensor *t);  /* count / width */
+
+/* The element type that products and convolutions compute in; sums, norms and everything else are
+   always float32. BF16 where the CPU has it (device->has_bf16), else F32 is used. */
+enum precision { PRECISION_F32, PRECISION_BF16 };
+
+/* What a backward pass needs, pushed by the ops in order of execution. */
+struct tape_entry {
+    void (*backward)(void *saved);
+    void *saved;
+};
+
+struct tape {
+    struct tape_entry *entries;
+    int64_t count, capacity;
+};
+
+/*
+ * Where and how ops run; passed as the first argument everywhere. `tape` NULL: inference, nothing
+ * is recorded or saved. Results live in `arena` until the owner rewinds it (which also invalidates
+ * the tape: tape_clear).
+ */
+struct compute {
+    const struct device *device;
+    struct arena *arena;
+    struct tape *tape;
+    enum precision precision;
+    bool training;         /* dropout acts, batch norm uses (and updates) statistics of the batch */
+    struct random *random; /* for dropout; not NULL when training */
+};
+
+/* In the arena; contents undefined. dims is the number of shape arguments. */
+struct tensor *tensor_new(struct compute *c, int dims, const int64_t *shape);
+#define TENSOR_SHAPE(...)                                                                          \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[])                   \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+/* e.g. tensor_new(c, TENSOR_SHAPE(rows, width)) */
+struct tensor *tensor_zeros(struct compute *c, int dims, const int64_t *shape);
+struct tensor *tensor_from(struct compute *c, const float *data, int dims, const int64_t *shape);
+
+/* A model's parameter: memory from memory_new (zeroed), freed by parameter_release, which also
+   drops its pack and gradient. parameter_init may be called once per tensor. */
+int parameter_init(struct tensor *t, int dims, const int64_t *shape, struct error *err);
+void parameter_release(struct tensor *t);
+/* Trainable or frozen: allocates (zeroed) or frees the gradient. */
+int parameter_train(struct tensor *t, bool trainable, struct error *err);
+/* To be called after data was written (a load, an optimiser step): drops the packed copy. */
+void parameter_changed(struct tensor *t);
+
+/* Runs the tape backwards from the scalar `loss` (its gradient is set to `scale`), adding into the
+   `grad` of every tensor that needs one. The tape is empty afterwards. */
+void tape_backward(struct compute *c, struct tensor *loss, float scale);
+void tape_clear(struct tape *t);
+void tape_release(struct tape *t);
+
+#endif
