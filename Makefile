@@ -1,0 +1,49 @@
+# Short front of the CMake build. `make demo` and `make check` work on a bare Debian 12.
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo check asan clang format lint fuzz clean
+
+BUILD := build/release
+JOBS  := $(shell nproc)
+
+help:
+	@echo "make demo    install what is missing, build, transcribe the sample clips at every rate"
+	@echo "make check   install what is missing, build, run every test (also under sanitizers)"
+	@echo "make build   build only: $(BUILD)/mome and $(BUILD)/mome-synth"
+	@echo "make lint    formatting and the direction of includes"
+	@echo "make fuzz    build the fuzzers in build/fuzz (clang)"
+
+deps:
+	@tools/install-deps.sh
+
+build: deps
+	@cmake --preset release >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build
+	@tools/demo.sh $(BUILD)
+
+check: build lint clang asan
+	@ctest --test-dir $(BUILD) --output-on-failure
+
+clang: deps
+	@cmake --preset clang >/dev/null
+	@cmake --build build/clang -j $(JOBS)
+
+asan: deps
+	@cmake --preset asan >/dev/null
+	@cmake --build build/asan -j $(JOBS)
+	@OMP_NUM_THREADS=2 ctest --test-dir build/asan --output-on-failure -LE slow
+
+fuzz: deps
+	@cmake --preset fuzz >/dev/null
+	@cmake --build build/fuzz -j $(JOBS)
+
+lint: deps
+	@tools/check-includes.sh
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format --dry-run -Werror
+
+format:
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+clean:
+	rm -rf build
