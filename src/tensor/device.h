@@ -40,6 +40,12 @@ struct adamw_step {
     float grad_scale;               /* clipping */
 };
 
+/* What a device's own packed copy of a weight begins with, so that whoever drops it needs no device
+   at hand: weight->pack->device->pack_free(weight->pack). */
+struct pack {
+    const struct device *device;
+};
+
 struct device {
     const char *name;
     bool has_bf16;
@@ -57,8 +63,8 @@ struct device {
                                        const struct convolution_sizes *s);
     void (*convolution_backward_weight)(float *dweight, float *dbias, const float *dy,
                                         const float *x, const struct convolution_sizes *s);
-    /* log_sum [q_rows, heads] is written (the log of each softmax's denominator) and read by
-       backward; may be NULL forward. d: width of a head. */
+    /* log_sum [q_rows, heads] is written (log sum of exp(scale q.k)) and read by backward; may be
+       NULL forward. d: width of a head. a->scale 0 means 1 / sqrt(d), as in ops.h. */
     void (*attention)(float *y, float *log_sum, const float *q, const float *k, const float *v,
                       const struct attention *a, int64_t q_rows, int64_t d,
                       enum precision precision);
@@ -77,6 +83,7 @@ struct device {
                      const struct norm_sizes *s);
     void (*rms_norm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w,
                               const float *rstd, const struct norm_sizes *s);
+    /* var: of the population (divided by rows) */
     void (*column_moments)(float *mean, float *var, const float *x, const struct norm_sizes *s);
     /* y = (x - mean) * rstd * w + b, per column */
     void (*column_norm)(float *y, const float *x, const float *mean, const float *rstd,

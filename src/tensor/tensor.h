@@ -26,11 +26,12 @@ struct pack;
 struct tensor {
     int dims;
     int64_t shape[TENSOR_MAX_DIMS];
-    float *data;       /* [shape...] */
-    float *grad;       /* same shape, or NULL: none yet */
-    bool needs_grad;   /* a gradient is wanted for it, or for something it was made from */
-    bool parameter;    /* weights of a model: products may keep a packed copy */
-    struct pack *pack; /* the device's packed copy (parameters only; NULL: none yet) */
+    float *data;         /* [shape...] */
+    float *grad;         /* same shape, or NULL: none yet */
+    bool needs_grad;     /* a gradient is wanted for it, or for something it was made from */
+    bool parameter;      /* weights of a model: products may keep a packed copy */
+    struct pack *pack;   /* the device's packed copy (parameters only; NULL: none yet) */
+    struct tensor *base; /* of a view: the tensor whose memory, data and grad, it shares */
 };
 
 /* Rows [start, start + length) of a packed tensor. */
