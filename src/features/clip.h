@@ -1,0 +1,42 @@
+/*
+ * A clip: one utterance as the recogniser takes it. The whole file in memory: sound at 16 kHz and
+ * one 96x96 gray mouth per picture at 25 pictures a second, on the common clock of media/media.h:
+ * mouth k belongs to samples 640 k .. 640 k + 639. The two need not be equally long.
+ */
+#ifndef FEATURES_CLIP_H
+#define FEATURES_CLIP_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLIP_MOUTH_SIDE 96 /* pixels */
+
+struct clip {
+    float *pcm; /* [samples], 16 kHz mono in [-1, 1]; owned; NULL where there is none */
+    int64_t samples;
+    uint8_t *mouth; /* [frames, 96, 96] gray; owned; NULL where there is none */
+    int64_t frames;
+    bool has_sound;    /* samples > 0 */
+    bool has_pictures; /* the file has pictures (and they were wanted) */
+    bool has_face;     /* a mouth was found in them: frames > 0 */
+};
+
+struct clip_options {
+    bool no_sound, no_pictures; /* leave that stream out */
+    double max_seconds;         /* stop there; 0: CLIP_MAX_SECONDS, and longer is an error */
+    const char *debug_mouth;    /* write a video of what the tracker saw there; NULL: don't */
+};
+
+#define CLIP_MAX_SECONDS 600 /* one clip is one utterance; memory is reserved by it */
+
+/* path "-" is standard input; options NULL: everything. Pictures without a face are no error as
+   long as there is sound (has_face is false then); a clip with neither is ERROR_NO_FACE or
+   ERROR_NO_STREAM. On error *clip is empty. */
+int clip_load(struct clip *clip, const char *path, const struct clip_options *options,
+              struct error *err);
+void clip_release(struct clip *clip); /* also fine on a zeroed struct */
+
+#endif
