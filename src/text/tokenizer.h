@@ -1,0 +1,70 @@
+/*
+ * Byte-level BPE, as GPT-2, Llama 3 and SmolLM2 have it. Text is cut into pieces by the split
+ * expression; each piece starts as its bytes, and the pair of neighbours that was learned first is
+ * joined until no learned pair is left. So any bytes can be encoded, UTF-8 or not.
+ *
+ * Special tokens (<audio>, <|end_of_text|>, ...) have ids of their own that encoding never makes:
+ * "<audio>" in a transcript is seven characters. The caller puts them where they belong, by
+ * tokenizer_special.
+ *
+ * Prefix space: tokenizers trained here put one space before a non-empty text and decoding takes it
+ * away again, so that "blue" is one and the same token at the start of a sentence and inside it.
+ *
+ * The file is Hugging Face's tokenizer.json; published byte-level ones can be loaded. A tokenizer
+ * is read-only once made: any number of threads may use it.
+ */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include "base/error.h"
+#include "base/strbuf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TOKENIZER_MAX_TEXT_BYTES ((size_t)16 << 20)
+
+extern const char tokenizer_split_gpt2[], tokenizer_split_llama3[];
+
+/* <pad> <audio> </audio> <video> </video> <|begin_of_text|> <|end_of_text|>, ended by NULL */
+extern const char *const tokenizer_default_specials[];
+
+struct tokenizer;
+
+struct tokenizer_options {
+    int vocabulary;    /* largest number of ordinary tokens, >= 256 (the bytes); 0: 32768 */
+    int64_t least;     /* a pair must occur this often to be joined; 0: 2 */
+    const char *split; /* PCRE2 expression; NULL: tokenizer_split_llama3 */
+    bool prefix_space; /* see above */
+    const char *const *specials; /* names, ended by NULL; NULL: tokenizer_default_specials */
+};
+
+/* Learns from a text file, every line a text of its own. The same file and options always give the
+   same tokenizer: the most frequent pair wins, then the one with the lowest ids. Ids: 0-255 the
+   bytes, then the merges in order of learning, then the special tokens. options NULL: defaults,
+   with prefix_space. */
+int tokenizer_train(struct tokenizer **t, const char *path, const struct tokenizer_options *options,
+                    struct error *err);
+int tokenizer_load(struct tokenizer **t, const char *path, struct error *err);
+int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err);
+void tokenizer_free(struct tokenizer *t); /* NULL is fine */
+
+int tokenizer_size(const struct tokenizer *t); /* number of ids, special ones included */
+int32_t tokenizer_special(const struct tokenizer *t, const char *name); /* -1: has none */
+
+/* Writes the ids of text into ids, which has room for length + 1 of them (no token is shorter than
+   a byte, one more for the prefix space). Returns their number, or a negative error_code. */
+int64_t tokenizer_encode(const struct tokenizer *t, int32_t *ids, const char *text, size_t length,
+                         struct error *err);
+
+/* Appends the text of the ids as valid UTF-8: wrong bytes become U+FFFD, and an unfinished
+   character at the very end is held back, so a growing list of ids can be shown as it grows.
+   Special tokens and ids out of range are left out. */
+void tokenizer_decode(const struct tokenizer *t, struct strbuf *text, const int32_t *ids,
+                      int64_t count);
+/* The same as plain bytes, nothing replaced or held back. */
+void tokenizer_decode_bytes(const struct tokenizer *t, struct strbuf *bytes, const int32_t *ids,
+                            int64_t count);
+
+#endif
