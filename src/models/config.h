@@ -1,0 +1,104 @@
+/*
+ * What a model is made of: plain numbers, written to and read from the folder's config.json.
+ * Nothing about a size or a placement is wired into code; the published systems and the tiny one
+ * differ only here. config_from_json checks every range and every relation (heads divide d, ...),
+ * so code behind it need not; its message names the file, the key, the limits and what was found.
+ */
+#ifndef MODELS_CONFIG_H
+#define MODELS_CONFIG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum task { TASK_ASR, TASK_VSR, TASK_AVSR, TASK_COUNT };
+extern const char *const task_names[TASK_COUNT]; /* "asr" "vsr" "avsr" */
+
+static inline bool task_has_audio(enum task t)
+{
+    return t != TASK_VSR;
+}
+
+static inline bool task_has_video(enum task t)
+{
+    return t != TASK_ASR;
+}
+
+enum { CONFIG_MAX_RATES = 16, CONFIG_MAX_TEXT = 128, CONFIG_PICTURE = 88 };
+
+/* Whisper-type audio encoder: 2 convolutions (stride 1, 2), pre-norm layers. */
+struct whisper_config {
+    int mels, d, layers, heads, ffn;
+    int positions;     /* length of the position table, in output frames (50 a second): 1500 */
+    bool exact_window; /* as published: always 2 * positions mel frames (30 s, silence padded);
+                          else any length up to that */
+    float dropout;
+};
+
+/* AV-HuBERT-type video encoder: 3-D stem, residual trunk, positional convolution, pre-norm layers.
+ */
+struct avhubert_config {
+    int stem;                 /* channels of the 3-D convolution: 64 */
+    int widths[4], blocks[4]; /* of the trunk's stages: 64 128 256 512, 2 2 2 2; strides 1 2 2 2 */
+    int d, layers, heads, ffn;
+    int position_kernel, position_groups; /* 128, 16 */
+    bool audio_branch_zeros; /* as published: the input is [zeros(d), video(d)], normalised together
+                              */
+    float dropout;
+};
+
+/* One per (modality, rate): Linear(d_encoder [* rate], hidden), ReLU, Linear(hidden, d_llm). */
+struct projector_config {
+    int hidden; /* 2048 */
+    bool norm;  /* a layer norm at the end */
+    bool stack; /* concatenate `rate` frames instead of averaging them */
+    int audio_rates[CONFIG_MAX_RATES], audio_rate_count;
+    int video_rates[CONFIG_MAX_RATES], video_rate_count;
+};
+
+struct llama_config {
+    int vocab, d, layers, heads, kv_heads, head_dim, ffn;
+    float rope_theta, norm_eps;
+    float rope_factor; /* Llama 3 frequency scaling; 1: none */
+    float rope_low, rope_high;
+    int rope_original; /* positions of the pre-training that the scaling stretches */
+    bool tied;         /* the head is the embedding table */
+    bool qkv_bias;
+    float dropout;
+};
+
+enum mome_placement { MOME_NONE, MOME_MHSA, MOME_FFN, MOME_LAYER, MOME_PLACEMENTS };
+
+struct mome_config {
+    enum mome_placement placement;
+    int routed, active, shared, bottleneck; /* Nr, K, Ns, b */
+    bool biases;
+    bool renormalise;      /* the K gates sum to 1 */
+    bool normalise_input;  /* placement "layer": the module sees N1(x) instead of x */
+    bool separate_routers; /* ablation: one router for each (audio rate, video rate) */
+};
+
+struct recognizer_config {
+    bool has_audio, has_video;
+    struct whisper_config audio;
+    struct avhubert_config video;
+    struct projector_config projector;
+    struct llama_config llm;
+    struct mome_config mome;
+    char prompts[TASK_COUNT][CONFIG_MAX_TEXT];
+    char bos[CONFIG_MAX_TEXT], eos[CONFIG_MAX_TEXT]; /* names of tokens */
+};
+
+/* A small model with everything in it (about 7 M parameters); vocab must still be set. */
+void config_default(struct recognizer_config *config);
+
+/* text is a JSON object; keys that are absent keep config_default's values, unknown keys are
+   errors. "audio" or "video" null: the model has no such encoder. `file` is named in errors. */
+int config_from_json(struct recognizer_config *config, const char *text, const char *file,
+                     struct error *err);
+char *config_to_json(const struct recognizer_config *config); /* memory_free; NULL: no memory */
+/* The ranges and relations alone, for configs made in code. */
+int config_check(const struct recognizer_config *config, const char *file, struct error *err);
+
+#endif

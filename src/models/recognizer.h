@@ -1,0 +1,130 @@
+/*
+ * The whole network (docs/tour.md draws it):
+ *
+ *     log-mel  -> whisper  -> pool rate a -> projector a --+
+ *     pictures -> avhubert -> pool rate v -> projector v --+-> llama + MoME -> logits
+ *
+ *     BOS <audio> A </audio> <video> V </video> prompt text (EOS)
+ *
+ * One set of weights does ASR, VSR and AVSR at every rate pair it has projectors for; which, is
+ * said by each request. Requests of any mixture run in one pass, packed, without padding.
+ *
+ * A model folder holds config.json, tokenizer.json, model.safetensors. Tensor names are the
+ * published ones behind a prefix: audio. (Hugging Face Whisper), video. (fairseq AV-HuBERT), llm.
+ * (Hugging Face Llama), and projector.{audio,video}.RATE., mome.layers.N. of our own.
+ *
+ * Forward functions can't fail: sizes are asserted, requests are checked beforehand by
+ * recognizer_choose_rates. Results live in c->arena.
+ */
+#ifndef MODELS_RECOGNIZER_H
+#define MODELS_RECOGNIZER_H
+
+#include "models/avhubert.h"
+#include "models/config.h"
+#include "models/llama.h"
+#include "models/projector.h"
+#include "models/whisper.h"
+#include "nn/kv_cache.h"
+
+struct tokenizer;
+
+struct token_ids {
+    int32_t bos, eos, audio_open, audio_close, video_open, video_close;
+    int32_t *prompt[TASK_COUNT]; /* owned */
+    int prompt_count[TASK_COUNT];
+};
+
+struct recognizer {
+    struct recognizer_config config;
+    struct tokenizer *tokenizer; /* owned */
+    struct token_ids tokens;
+    struct whisper audio;
+    struct avhubert video;
+    struct projector audio_projectors[CONFIG_MAX_RATES], video_projectors[CONFIG_MAX_RATES];
+    struct llama llm;                     /* with its MoME modules */
+    struct linear audio_head, video_head; /* auxiliary, of pre-training; see recognizer_add_heads */
+};
+
+/* ---- life ---- */
+
+int recognizer_open(struct recognizer **r, const char *folder, struct error *err);
+/* Random weights; takes the tokenizer over (also when it fails). config->llm.vocab 0: as many as
+   the tokenizer has. */
+int recognizer_new(struct recognizer **r, const struct recognizer_config *config,
+                   struct tokenizer *tokenizer, uint64_t seed, struct error *err);
+/* Writes the folder's three files, each atomically; heads are not saved. */
+int recognizer_save(struct recognizer *r, const char *folder, bool bf16, struct error *err);
+void recognizer_free(struct recognizer *r); /* NULL is fine */
+
+/* All parameters of the shipped model; heads come by their own walk (audio_head., video_head.). */
+void recognizer_params(struct recognizer *r, struct param_visitor *v);
+void recognizer_head_params(struct recognizer *r, struct param_visitor *v);
+
+/* ---- encoders ---- */
+
+/* logmel [N, T, mels] -> [N * T', d], T' = (T + 1) / 2: 50 rows a second. lengths[N] in mel frames,
+   or NULL: all T. What lies beyond an item's length is not looked at; its rows come out as zeros.
+   With audio.exact_window T is 2 * audio.positions; else at most that. */
+struct tensor *recognizer_encode_audio(struct recognizer *r, struct compute *c,
+                                       struct tensor *logmel, const int64_t *lengths);
+/* pictures [N, T, 88, 88, 1], (x / 255 - 0.421) / 0.165 -> [N * T, d]: 25 rows a second. */
+struct tensor *recognizer_encode_video(struct recognizer *r, struct compute *c,
+                                       struct tensor *pictures, const int64_t *lengths);
+
+/* Auxiliary heads d -> classes, for frame labels or CTC in pre-training; 0 classes: none. */
+int recognizer_add_heads(struct recognizer *r, int audio_classes, int video_classes, uint64_t seed,
+                         struct error *err);
+struct tensor *recognizer_audio_head(struct recognizer *r, struct compute *c,
+                                     struct tensor *states); /* -> [rows, classes] */
+struct tensor *recognizer_video_head(struct recognizer *r, struct compute *c,
+                                     struct tensor *states);
+
+/* ---- language model ---- */
+
+struct request {
+    enum task task;
+    int audio_rate, video_rate; /* looked at where the task has the modality */
+    struct span audio, video;   /* rows of the encoder outputs */
+    const int32_t *text;        /* tokens after the prompt: the transcript in training, or what was
+                                   decoded before; no EOS; NULL where there are none */
+    int text_count;
+};
+
+/* A rate the model has no projector for: ERROR_USAGE naming those it has; or, if `nearest`, the
+   rate is replaced by the nearest one and *changed set. Modalities the task lacks are not looked
+   at. Also fails when the model lacks an encoder that the task needs. changed may be NULL. */
+int recognizer_choose_rates(const struct recognizer *r, enum task task, int *audio_rate,
+                            int *video_rate, bool nearest, bool *changed, struct error *err);
+
+/* How many rows a request takes in the LLM (BOS to last text token), of them from sound and
+   pictures *media (may be NULL). */
+int64_t recognizer_request_rows(const struct recognizer *r, const struct request *q,
+                                int64_t *media);
+
+struct prefilled {
+    struct tensor *logits;   /* [rows, vocab]: of each request the last prompt row and all text
+                                rows, text_count + 1 of them */
+    int32_t *targets;        /* [rows]: what each should predict: the text, then EOS */
+    struct span *spans;      /* [count]: rows of each request in logits */
+    int64_t tokens;          /* rows that went through the LLM */
+    struct tensor **balance; /* [balance_count]: load-balancing term of each MoME module */
+    int balance_count;
+    float *expert_share; /* [layers, Nr]: share of the slots each routed expert got, or NULL */
+};
+
+/* audio_states, video_states: what the encoders gave, or cached rows of it; NULL where no request
+   has the modality. A (clip, rate) that several requests share is pooled and projected once. cache,
+   if not NULL: request i fills slot i, which is emptied first. */
+void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *audio_states,
+                        struct tensor *video_states, const struct request *requests, int count,
+                        struct kv_cache *cache, struct prefilled *out);
+
+/* tokens[i] goes behind slot i -> logits [count, vocab] of what follows. */
+struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const int32_t *tokens,
+                               int count, struct kv_cache *cache);
+
+/* A cache of the right shape for this model. */
+int recognizer_cache_init(const struct recognizer *r, struct kv_cache *cache, int slots,
+                          int64_t capacity, struct error *err);
+
+#endif
