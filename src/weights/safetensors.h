@@ -30,6 +30,7 @@ struct safetensor {
     int dims;
     int64_t shape[SAFETENSORS_MAX_DIMS];
     int64_t count;             /* product of shape; 1 for a scalar */
+    int64_t bytes;             /* as stored */
     const unsigned char *data; /* in the mapped file, little-endian, any alignment */
 };
 
