@@ -73,7 +73,8 @@ struct device {
                                const struct attention *a, int64_t q_rows, int64_t d,
                                enum precision precision);
 
-    /* ---- normalisation; mean, rstd [rows] (batch norm: [width]) are saved for backward ---- */
+    /* ---- normalisation; mean, rstd [rows] (batch norm: [width]) are saved for backward, NULL
+       where there is none ---- */
     void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *w,
                        const float *b, const struct norm_sizes *s);
     void (*layer_norm_backward)(float *dx, float *dw, float *db, const float *dy, const float *x,
@@ -132,7 +133,7 @@ struct device {
     void (*pool_rows_backward)(float *dx, const float *dy, const struct span *spans, int count,
                                int rate, int64_t width);
 
-    /* ---- pictures: x [n, h, w, channels]; argmax [outputs]: index into x ---- */
+    /* ---- pictures: x [n, h, w, channels]; argmax [outputs]: index into x, or NULL ---- */
     void (*max_pool)(float *y, int32_t *argmax, const float *x, int64_t n, int64_t h, int64_t w,
                      int64_t channels, int kernel, int stride, int pad);
     void (*max_pool_backward)(float *dx, const float *dy, const int32_t *argmax, int64_t outputs,

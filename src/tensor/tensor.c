@@ -1,0 +1,125 @@
+/* Making tensors: in the arena for one step, or as a model's parameters for its life. */
+#include "tensor/tape.h"
+
+#include <assert.h>
+#include <string.h>
+
+int64_t tensor_count(const struct tensor *t)
+{
+    int64_t count = 1;
+    for (int i = 0; i < t->dims; i++)
+        count *= t->shape[i];
+    return count;
+}
+
+int64_t tensor_width(const struct tensor *t)
+{
+    return t->shape[t->dims - 1];
+}
+
+int64_t tensor_rows(const struct tensor *t)
+{
+    int64_t rows = 1;
+    for (int i = 0; i < t->dims - 1; i++)
+        rows *= t->shape[i];
+    return rows;
+}
+
+/* Sets everything but the data. */
+static void shape_init(struct tensor *t, int dims, const int64_t *shape)
+{
+    assert(dims >= 1 && dims <= TENSOR_MAX_DIMS);
+    *t = (struct tensor){.dims = dims};
+    for (int i = 0; i < dims; i++) {
+        assert(shape[i] >= 0);
+        t->shape[i] = shape[i];
+    }
+}
+
+struct tensor *tensor_new(struct compute *c, int dims, const int64_t *shape)
+{
+    struct tensor *t = arena_alloc(c->arena, sizeof *t);
+    shape_init(t, dims, shape);
+    t->data = arena_floats(c, tensor_count(t));
+    return t;
+}
+
+struct tensor *tensor_zeros(struct compute *c, int dims, const int64_t *shape)
+{
+    struct tensor *t = tensor_new(c, dims, shape);
+    c->device->fill(t->data, 0, tensor_count(t));
+    return t;
+}
+
+struct tensor *tensor_from(struct compute *c, const float *data, int dims, const int64_t *shape)
+{
+    struct tensor *t = tensor_new(c, dims, shape);
+    memcpy(t->data, data, sizeof(float) * (size_t)tensor_count(t));
+    return t;
+}
+
+struct tensor *tensor_like(struct compute *c, const struct tensor *x)
+{
+    return tensor_new(c, x->dims, x->shape);
+}
+
+struct tensor *tensor_like_wide(struct compute *c, const struct tensor *x, int64_t width)
+{
+    int64_t shape[TENSOR_MAX_DIMS];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[x->dims - 1] = width;
+    return tensor_new(c, x->dims, shape);
+}
+
+float *arena_floats(struct compute *c, int64_t count)
+{
+    return arena_alloc(c->arena, sizeof(float) * (size_t)count);
+}
+
+void *arena_copy(struct compute *c, const void *bytes, size_t count)
+{
+    void *copy = arena_alloc(c->arena, count);
+    return count ? memcpy(copy, bytes, count) : copy;
+}
+
+int parameter_init(struct tensor *t, int dims, const int64_t *shape, struct error *err)
+{
+    shape_init(t, dims, shape);
+    t->parameter = true;
+    t->data = memory_new((size_t)tensor_count(t), sizeof(float));
+    if (!t->data)
+        return error_set(err, ERROR_MEMORY, "out of memory for a weight of %lld numbers",
+                         (long long)tensor_count(t));
+    return 0;
+}
+
+void parameter_release(struct tensor *t)
+{
+    parameter_changed(t);
+    memory_free(t->data);
+    memory_free(t->grad);
+    *t = (struct tensor){0};
+}
+
+int parameter_train(struct tensor *t, bool trainable, struct error *err)
+{
+    if (trainable && !t->grad) {
+        t->grad = memory_new((size_t)tensor_count(t), sizeof(float));
+        if (!t->grad)
+            return error_set(err, ERROR_MEMORY, "out of memory for a gradient of %lld numbers",
+                             (long long)tensor_count(t));
+    }
+    if (!trainable) {
+        memory_free(t->grad);
+        t->grad = NULL;
+    }
+    t->needs_grad = trainable;
+    return 0;
+}
+
+void parameter_changed(struct tensor *t)
+{
+    if (t->pack)
+        t->pack->device->pack_free(t->pack);
+    t->pack = NULL;
+}
