@@ -11,7 +11,7 @@
  * away again, so that "blue" is one and the same token at the start of a sentence and inside it.
  *
  * The file is Hugging Face's tokenizer.json; published byte-level ones can be loaded. A tokenizer
- * is read-only once made: any number of threads may use it.
+ * is read-only once made (and given its special tokens): any number of threads may use it.
  */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
@@ -52,6 +52,10 @@ void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 
 int tokenizer_size(const struct tokenizer *t); /* number of ids, special ones included */
 int32_t tokenizer_special(const struct tokenizer *t, const char *name); /* -1: has none */
+
+/* Gives name the next id, as a model needs whose tokenizer was published without it. A special
+   token that is there already stays as it is. */
+int tokenizer_add_special(struct tokenizer *t, const char *name, struct error *err);
 
 /* Writes the ids of text into ids, which has room for length + 1 of them (no token is shorter than
    a byte, one more for the prefix space). Returns their number, or a negative error_code. */

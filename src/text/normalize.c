@@ -1,0 +1,148 @@
+#include "text/normalize.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <utf8proc.h>
+
+/* Bytes of the valid character at text, 0: there is none. */
+static size_t character(utf8proc_int32_t *code, const char *text, size_t length)
+{
+    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text,
+                                          length > 4 ? 4 : (utf8proc_ssize_t)length, code);
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t normalize_valid(const char *bytes, size_t length)
+{
+    size_t at = 0, n;
+    utf8proc_int32_t code;
+    while (at < length && (n = character(&code, bytes + at, length - at)) > 0)
+        at += n;
+    return at;
+}
+
+/* Could these 1-3 bytes, which are no character, become one when more bytes follow? Tried with the
+   smallest and the largest bytes that may follow. */
+static bool unfinished(const char *bytes, size_t length)
+{
+    unsigned char lead = (unsigned char)bytes[0];
+    size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
+    if (length >= need)
+        return false;
+    for (int follow = 0x80; follow <= 0xbf; follow += 0x3f) {
+        char whole[4];
+        utf8proc_int32_t code;
+        for (size_t i = 0; i < need; i++)
+            whole[i] = i < length ? bytes[i] : (char)follow;
+        if (character(&code, whole, need) == need)
+            return true;
+    }
+    return false;
+}
+
+size_t normalize_utf8(struct strbuf *out, const char *bytes, size_t length)
+{
+    for (;;) {
+        size_t good = normalize_valid(bytes, length);
+        strbuf_add(out, bytes, good);
+        bytes += good;
+        length -= good;
+        if (!length || unfinished(bytes, length))
+            return length;
+        strbuf_adds(out, "\xef\xbf\xbd");
+        bytes++;
+        length--;
+    }
+}
+
+static bool is_space(utf8proc_int32_t code)
+{
+    return code == ' ' || (code >= 9 && code <= 13) || code == 0x85 ||
+           (utf8proc_category(code) >= UTF8PROC_CATEGORY_ZS &&
+            utf8proc_category(code) <= UTF8PROC_CATEGORY_ZP);
+}
+
+/* Appends valid UTF-8 with one space where there was white space, none at the ends. */
+static void fold_spaces(struct strbuf *out, const char *text, size_t length)
+{
+    size_t begin = out->length;
+    bool space = false;
+    utf8proc_int32_t code;
+    for (size_t at = 0, n; at < length; at += n) {
+        n = character(&code, text + at, length - at);
+        if (!n)
+            return;
+        if (is_space(code)) {
+            space = true;
+            continue;
+        }
+        if (space && out->length > begin)
+            strbuf_adds(out, " ");
+        space = false;
+        strbuf_add(out, text + at, n);
+    }
+}
+
+void normalize_fold(struct strbuf *out, const char *text, size_t length)
+{
+    struct strbuf valid;
+    strbuf_init(&valid, 3 * length + 3);
+    if (normalize_utf8(&valid, text, length) > 0)
+        strbuf_adds(&valid, "\xef\xbf\xbd");
+    utf8proc_uint8_t *folded = NULL;
+    utf8proc_ssize_t n =
+        utf8proc_map((const utf8proc_uint8_t *)valid.data, (utf8proc_ssize_t)valid.length, &folded,
+                     UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    if (n < 0 || valid.failed)
+        out->failed = true;
+    else
+        fold_spaces(out, (const char *)folded, (size_t)n);
+    free(folded);
+    strbuf_release(&valid);
+}
+
+static bool is_letter(utf8proc_int32_t code)
+{
+    return utf8proc_category(code) >= UTF8PROC_CATEGORY_LU &&
+           utf8proc_category(code) <= UTF8PROC_CATEGORY_MN;
+}
+
+static bool is_mark(utf8proc_int32_t code)
+{
+    return utf8proc_category(code) >= UTF8PROC_CATEGORY_PC &&
+           utf8proc_category(code) <= UTF8PROC_CATEGORY_SO;
+}
+
+static bool is_apostrophe(utf8proc_int32_t code)
+{
+    return code == '\'' || code == 0x2019 || code == 0x2bc;
+}
+
+void normalize_english(struct strbuf *out, const char *text, size_t length)
+{
+    struct strbuf folded, plain;
+    strbuf_init(&folded, out->limit);
+    strbuf_init(&plain, out->limit);
+    normalize_fold(&folded, text, length);
+    utf8proc_int32_t code = 0, last = 0, next;
+    for (size_t at = 0, n; at < folded.length; at += n, last = code) {
+        n = character(&code, folded.data + at, folded.length - at);
+        if (!n)
+            break;
+        if (is_apostrophe(code)) {
+            bool inside = character(&next, folded.data + at + n, folded.length - at - n) > 0 &&
+                          is_letter(next) && is_letter(last);
+            strbuf_adds(&plain, inside ? "'" : " ");
+        } else if (is_mark(code)) {
+            strbuf_adds(&plain, " ");
+        } else {
+            strbuf_add(&plain, folded.data + at, n);
+        }
+    }
+    if (folded.failed || plain.failed)
+        out->failed = true;
+    else
+        fold_spaces(out, plain.data, plain.length);
+    strbuf_release(&plain);
+    strbuf_release(&folded);
+}
