@@ -8,22 +8,10 @@
 #define MODELS_CONFIG_H
 
 #include "base/error.h"
+#include "text/prompt.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-enum task { TASK_ASR, TASK_VSR, TASK_AVSR, TASK_COUNT };
-extern const char *const task_names[TASK_COUNT]; /* "asr" "vsr" "avsr" */
-
-static inline bool task_has_audio(enum task t)
-{
-    return t != TASK_VSR;
-}
-
-static inline bool task_has_video(enum task t)
-{
-    return t != TASK_ASR;
-}
 
 enum { CONFIG_MAX_RATES = 16, CONFIG_MAX_TEXT = 128, CONFIG_PICTURE = 88 };
 

@@ -22,6 +22,7 @@
 #include "models/avhubert.h"
 #include "models/config.h"
 #include "models/llama.h"
+#include "models/mome.h"
 #include "models/projector.h"
 #include "models/whisper.h"
 #include "nn/kv_cache.h"

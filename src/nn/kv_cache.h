@@ -22,7 +22,7 @@ struct kv_cache {
     int layers, slots, width;
     int64_t capacity;
     float *keys, *values, *scratch; /* scratch: [slots, capacity, width], for reordering */
-    struct kv_slot *slot;           /* [slots] */
+    struct kv_slot *slot;           /* [slots], and as many again for reordering */
     int64_t prompts;                /* prefills so far */
 };
 

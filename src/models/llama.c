@@ -1,0 +1,166 @@
+/* Llama-type language model with its MoME modules. */
+#include "models/llama.h"
+
+#include "nn/keep.h"
+#include "nn/rope.h"
+
+#include <assert.h>
+
+static void layer_init(struct llama_layer *l, const struct llama_config *config)
+{
+    bool b = config->qkv_bias;
+    struct attention_biases biases = {.q = b, .k = b, .v = b};
+    norm_init_rms(&l->norm1, config->d, config->norm_eps);
+    norm_init_rms(&l->norm2, config->d, config->norm_eps);
+    self_attention_init(&l->attention, config->d, config->heads, config->kv_heads, config->head_dim,
+                        biases);
+    swiglu_init(&l->ffn, config->d, config->ffn);
+}
+
+int llama_init(struct llama *m, const struct llama_config *config, struct error *err)
+{
+    *m = (struct llama){.config = *config};
+    assert(config->head_dim <= LLAMA_MAX_HEAD);
+    m->layers = memory_new((size_t)config->layers, sizeof *m->layers);
+    if (!m->layers)
+        return error_set(err, ERROR_MEMORY, "no memory for %d layers", config->layers);
+    param_declare(&m->embed, TENSOR_SHAPE(config->vocab, config->d));
+    if (!config->tied)
+        param_declare(&m->head, TENSOR_SHAPE(config->vocab, config->d));
+    for (int i = 0; i < config->layers; i++)
+        layer_init(&m->layers[i], config);
+    norm_init_rms(&m->norm, config->d, config->norm_eps);
+    struct rope rope = {.theta = config->rope_theta,
+                        .factor = config->rope_factor,
+                        .low = config->rope_low,
+                        .high = config->rope_high,
+                        .original = config->rope_original};
+    rope_frequencies(m->inverse_frequency, config->head_dim, &rope);
+    return 0;
+}
+
+void llama_release(struct llama *m)
+{
+    memory_free(m->layers);
+    m->layers = NULL;
+}
+
+void llama_params(struct llama *m, struct param_visitor *v)
+{
+    size_t mark = param_enter(v, "model.");
+    param_visit(v, "embed_tokens.weight", &m->embed, PARAM_NORMAL);
+    for (int i = 0; i < m->config.layers; i++) {
+        struct llama_layer *l = &m->layers[i];
+        size_t layer = param_enter(v, "layers.%d.", i);
+        norm_params(&l->norm1, v, "input_layernorm");
+        self_attention_params(&l->attention, v, "self_attn", "o_proj", PARAM_NORMAL);
+        norm_params(&l->norm2, v, "post_attention_layernorm");
+        swiglu_params(&l->ffn, v, "mlp", PARAM_NORMAL);
+        param_leave(v, layer);
+    }
+    norm_params(&m->norm, v, "norm");
+    param_leave(v, mark);
+    param_visit(v, "lm_head.weight", &m->head, PARAM_NORMAL);
+}
+
+struct tensor *llama_embed(struct llama *m, struct compute *c, const int32_t *ids, int64_t count)
+{
+    return op_gather_rows(c, &m->embed, ids, count);
+}
+
+struct tensor *llama_head(struct llama *m, struct compute *c, struct tensor *x)
+{
+    return op_linear(c, x, m->config.tied ? &m->embed : &m->head, NULL);
+}
+
+static void cache_rows(const struct llama_rows *rows, int layer, const struct tensor *k,
+                       const struct tensor *v)
+{
+    int64_t width = tensor_width(k);
+    for (int i = 0; i < rows->sequences; i++) {
+        struct span s = rows->spans[i];
+        kv_cache_append(rows->cache, layer, i, k->data + s.start * width, v->data + s.start * width,
+                        s.length);
+    }
+}
+
+/* Where in the cache's rows each sequence's keys lie, the new ones included. */
+static struct span *cache_spans(struct compute *c, const struct llama_rows *rows)
+{
+    struct span *spans = arena_alloc(c->arena, (size_t)rows->sequences * sizeof *spans);
+    for (int i = 0; i < rows->sequences; i++)
+        spans[i] = (struct span){i * rows->cache->capacity,
+                                 rows->cache->slot[i].length + rows->spans[i].length};
+    return spans;
+}
+
+static struct tensor *attention_forward(struct llama *m, int layer, struct compute *c,
+                                        struct tensor *x, const struct llama_rows *rows)
+{
+    struct self_attention *a = &m->layers[layer].attention;
+    const float *inverse = m->inverse_frequency;
+    struct tensor *q = op_rope(c, linear_forward(&a->q, c, x), rows->position, inverse, a->heads);
+    struct tensor *k =
+        op_rope(c, linear_forward(&a->k, c, x), rows->position, inverse, a->kv_heads);
+    struct tensor *v = linear_forward(&a->v, c, x);
+    struct attention shape = {.heads = a->heads,
+                              .kv_heads = a->kv_heads,
+                              .causal = true,
+                              .sequences = rows->sequences,
+                              .q_spans = rows->spans,
+                              .k_spans = rows->spans};
+    if (rows->cache)
+        cache_rows(rows, layer, k, v);
+    if (rows->past) {
+        assert(!c->tape);
+        k = kv_cache_keys(rows->cache, c, layer);
+        v = kv_cache_values(rows->cache, c, layer);
+        shape.k_spans = cache_spans(c, rows);
+    }
+    return linear_forward(&a->out, c, op_attention(c, q, k, v, &shape));
+}
+
+static struct tensor *add_experts(struct mome *mome, int layer, struct compute *c, struct tensor *y,
+                                  struct tensor *seen, const struct llama_rows *rows)
+{
+    struct expert_report *report = rows->reports ? &rows->reports[layer] : NULL;
+    return op_add(
+        c, y, experts_forward(&mome->layers[layer], c, seen, rows->runs, rows->run_count, report));
+}
+
+static struct tensor *layer_forward(struct llama *m, struct mome *mome, int layer,
+                                    struct compute *c, struct tensor *x,
+                                    const struct llama_rows *rows)
+{
+    struct llama_layer *l = &m->layers[layer];
+    enum mome_placement placement = mome ? mome->config.placement : MOME_NONE;
+    float dropout = m->config.dropout;
+
+    struct tensor *n1 = norm_forward(&l->norm1, c, x);
+    struct tensor *h = attention_forward(m, layer, c, n1, rows);
+    h = op_add(c, x, op_dropout(c, h, dropout));
+    if (placement == MOME_MHSA)
+        h = add_experts(mome, layer, c, h, n1, rows);
+
+    struct tensor *n2 = norm_forward(&l->norm2, c, h);
+    struct tensor *y = op_add(c, h, op_dropout(c, swiglu_forward(&l->ffn, c, n2), dropout));
+    if (placement == MOME_FFN)
+        y = add_experts(mome, layer, c, y, n2, rows);
+    if (placement == MOME_LAYER)
+        y = add_experts(mome, layer, c, y, mome->config.normalise_input ? n1 : x, rows);
+    return y;
+}
+
+struct tensor *llama_forward(struct llama *m, struct mome *mome, struct compute *c,
+                             struct tensor *x, const struct llama_rows *rows)
+{
+    x = op_dropout(c, x, m->config.dropout);
+    for (int i = 0; i < m->config.layers; i++) {
+        size_t mark = arena_mark(c->arena);
+        x = layer_keep(c, mark, x, layer_forward(m, mome, i, c, x, rows));
+    }
+    if (rows->cache)
+        for (int i = 0; i < rows->sequences; i++)
+            kv_cache_advance(rows->cache, i, rows->spans[i].length);
+    return norm_forward(&m->norm, c, x);
+}

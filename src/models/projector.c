@@ -1,0 +1,29 @@
+/* Pooling and projecting at one rate. */
+#include "models/projector.h"
+
+void projector_init(struct projector *p, const struct projector_config *config, int rate,
+                    int d_encoder, int d_llm)
+{
+    *p = (struct projector){.rate = rate, .stack = config->stack};
+    linear_init(&p->in, config->stack ? (int64_t)d_encoder * rate : d_encoder, config->hidden,
+                true);
+    linear_init(&p->out, config->hidden, d_llm, true);
+    if (config->norm)
+        norm_init_layer(&p->norm, d_llm);
+}
+
+void projector_params(struct projector *p, struct param_visitor *v)
+{
+    linear_params(&p->in, v, "0", PARAM_LINEAR);
+    linear_params(&p->out, v, "2", PARAM_LINEAR);
+    norm_params(&p->norm, v, "3");
+}
+
+struct tensor *projector_forward(struct projector *p, struct compute *c, struct tensor *states,
+                                 const struct span *spans, int count)
+{
+    struct tensor *x = p->stack ? op_stack_rows(c, states, spans, count, p->rate)
+                                : op_pool_rows(c, states, spans, count, p->rate);
+    x = linear_forward(&p->out, c, op_relu(c, linear_forward(&p->in, c, x)));
+    return p->norm.weight.dims > 0 ? norm_forward(&p->norm, c, x) : x;
+}

@@ -1,0 +1,27 @@
+/* The four products of multi-head attention; the softmax itself is op_attention. */
+#ifndef NN_ATTENTION_H
+#define NN_ATTENTION_H
+
+#include "nn/linear.h"
+
+struct self_attention {
+    struct linear q, k, v, out; /* d -> heads * head_dim, kv_heads * head_dim (twice), and back */
+    int heads, kv_heads;
+};
+
+/* Which of the products have biases differs: Whisper all but k; AV-HuBERT all; Llama none; Qwen
+   q, k, v. */
+struct attention_biases {
+    bool q, k, v, out;
+};
+
+void self_attention_init(struct self_attention *a, int d, int heads, int kv_heads, int head_dim,
+                         struct attention_biases biases);
+/* out_name: "out_proj" or "o_proj" */
+void self_attention_params(struct self_attention *a, struct param_visitor *v, const char *name,
+                           const char *out_name, enum param_kind kind);
+/* Every row of a sequence sees all rows of it (encoders); x [rows, d], spans[count]. */
+struct tensor *self_attention_forward(struct self_attention *a, struct compute *c, struct tensor *x,
+                                      const struct span *spans, int count);
+
+#endif

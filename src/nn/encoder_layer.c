@@ -1,0 +1,34 @@
+/* The encoders' transformer layer. */
+#include "nn/encoder_layer.h"
+
+void encoder_layer_init(struct encoder_layer *l, int d, int heads, int ffn, bool k_bias,
+                        float dropout)
+{
+    struct attention_biases biases = {.q = true, .k = k_bias, .v = true, .out = true};
+    norm_init_layer(&l->attention_norm, d);
+    self_attention_init(&l->attention, d, heads, heads, d / heads, biases);
+    norm_init_layer(&l->ffn_norm, d);
+    linear_init(&l->fc1, d, ffn, true);
+    linear_init(&l->fc2, ffn, d, true);
+    l->dropout = dropout;
+}
+
+void encoder_layer_params(struct encoder_layer *l, struct param_visitor *v)
+{
+    norm_params(&l->attention_norm, v, "self_attn_layer_norm");
+    self_attention_params(&l->attention, v, "self_attn", "out_proj", PARAM_LINEAR);
+    norm_params(&l->ffn_norm, v, "final_layer_norm");
+    linear_params(&l->fc1, v, "fc1", PARAM_LINEAR);
+    linear_params(&l->fc2, v, "fc2", PARAM_LINEAR);
+}
+
+struct tensor *encoder_layer_forward(struct encoder_layer *l, struct compute *c, struct tensor *x,
+                                     const struct span *spans, int count)
+{
+    struct tensor *n = norm_forward(&l->attention_norm, c, x);
+    struct tensor *y = self_attention_forward(&l->attention, c, n, spans, count);
+    x = op_add(c, x, op_dropout(c, y, l->dropout));
+    n = norm_forward(&l->ffn_norm, c, x);
+    y = linear_forward(&l->fc2, c, op_gelu(c, linear_forward(&l->fc1, c, n)));
+    return op_add(c, x, op_dropout(c, y, l->dropout));
+}
