@@ -23,7 +23,7 @@ struct manifest_word {
 };
 
 struct manifest_entry {
-    const char *path; /* ready to open */
+    char *path; /* ready to open */
     const char *text;
     const struct manifest_word *words; /* [word_count]; the line has no times: NULL, 0 */
     int32_t word_count;
@@ -34,7 +34,7 @@ struct manifest {
     struct manifest_entry *entries; /* [count] in the order of the file */
     int64_t count, broken;
     struct manifest_word *words; /* of all entries */
-    char *text, *folder_text;    /* what the strings point into */
+    char *text;                  /* the file, cut into the other strings */
 };
 
 /* Told each broken line as "FILE:LINE: what is wrong". */

@@ -333,7 +333,14 @@ static json_t *describe_model(const struct tokenizer *t)
         spell(&text, t->bytes.data + right->start, right->length);
         json_array_append_new(merges, json_string(text.data));
     }
+    bool whole = !text.failed && json_object_size(vocabulary) == (size_t)t->ordinary &&
+                 json_array_size(merges) == (size_t)t->merge_count;
     strbuf_release(&text);
+    if (!whole) { /* out of memory somewhere above */
+        json_decref(vocabulary);
+        json_decref(merges);
+        return NULL;
+    }
     return json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
                      "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
                      "byte_fallback", 0, "ignore_merges", t->whole_pieces, "vocab", vocabulary,
