@@ -64,7 +64,8 @@ struct mome_config {
     bool biases;
     bool renormalise;      /* the K gates sum to 1 */
     bool normalise_input;  /* placement "layer": the module sees N1(x) instead of x */
-    bool separate_routers; /* ablation: one router for each (audio rate, video rate) */
+    bool separate_routers; /* ablation: one router for each (audio rate or none, video rate or none)
+                            */
 };
 
 struct recognizer_config {

@@ -70,13 +70,15 @@ void param_list_release(struct param_list *l);
 struct param_entry *param_list_find(const struct param_list *l, const char *name); /* or NULL */
 
 /*
- * Saving and loading a safetensors file through such lists (recognizer_open and _save, the
- * trainer). Loading is strict: every tensor of the list must be in the file with its shape, and the
- * file may hold nothing else with one of `prefixes` (comma-separated, "" is all). The error names
- * the file, the first fault and how many there are.
+ * Files. Loading is strict: every tensor of the list must be in the file with its shape (the error
+ * names file, tensor and both shapes), and params_load also refuses what the list has not.
+ * params_read leaves that to the caller, who has more in the file (a training checkpoint).
+ * bf16 halves what is trained; buffers stay float32.
  */
+struct checkpoint;
 int params_save(const struct param_list *l, const char *path, bool bf16, const char *metadata_json,
                 struct error *err);
+int params_read(const struct param_list *l, struct checkpoint *c, struct error *err);
 int params_load(const struct param_list *l, const char *path, struct error *err);
 
 #endif

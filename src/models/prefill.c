@@ -1,0 +1,390 @@
+/*
+ * From requests to LLM rows and logits. Every row of the packed sequences is a row of one source,
+ *
+ *     source = [embeddings of all tokens, in order; projected sound at each rate; pictures
+ * likewise]
+ *
+ * so building the sequences is one gather. Clips that several requests read at the same rate appear
+ * once in the source: that is how all rate pairs of a clip share their projector runs.
+ */
+#include "models/recognizer.h"
+
+#include "text/tokenizer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- rates ------------------------------------------------------------------------------- */
+
+static int rate_index(const int *rates, int count, int rate)
+{
+    for (int i = 0; i < count; i++)
+        if (rates[i] == rate)
+            return i;
+    return -1;
+}
+
+static int choose_rate(int *rate, const int *rates, int count, const char *modality, bool nearest,
+                       bool *changed, struct error *err)
+{
+    if (rate_index(rates, count, *rate) >= 0)
+        return 0;
+    if (nearest && *rate > 0) {
+        int best = rates[0];
+        for (int i = 1; i < count; i++)
+            if (abs(rates[i] - *rate) < abs(best - *rate))
+                best = rates[i];
+        *rate = best;
+        if (changed)
+            *changed = true;
+        return 0;
+    }
+    char list[CONFIG_MAX_RATES * 6] = "";
+    for (int i = 0, at = 0; i < count; i++)
+        at += snprintf(list + at, sizeof list - (size_t)at, " %d", rates[i]);
+    return error_set(err, ERROR_USAGE, "the model has no %s rate %d; it has%s", modality, *rate,
+                     list);
+}
+
+int recognizer_choose_rates(const struct recognizer *r, enum task task, int *audio_rate,
+                            int *video_rate, bool nearest, bool *changed, struct error *err)
+{
+    const struct projector_config *p = &r->config.projector;
+    int rc = 0;
+    if (changed)
+        *changed = false;
+    if (task_hears(task) && !r->config.has_audio)
+        return error_set(err, ERROR_USAGE, "the model has no audio encoder, which %s needs",
+                         task_name(task));
+    if (task_sees(task) && !r->config.has_video)
+        return error_set(err, ERROR_USAGE, "the model has no video encoder, which %s needs",
+                         task_name(task));
+    if (task_hears(task))
+        rc = choose_rate(audio_rate, p->audio_rates, p->audio_rate_count, "audio", nearest, changed,
+                         err);
+    if (rc == 0 && task_sees(task))
+        rc = choose_rate(video_rate, p->video_rates, p->video_rate_count, "video", nearest, changed,
+                         err);
+    return rc;
+}
+
+/* Which router a request's rows use; see config.mome.separate_routers. */
+static int request_router(const struct recognizer *r, const struct request *q)
+{
+    const struct projector_config *p = &r->config.projector;
+    if (!r->config.mome.separate_routers)
+        return 0;
+    int a = 0, v = 0;
+    if (task_hears(q->task))
+        a = 1 + rate_index(p->audio_rates, p->audio_rate_count, q->audio_rate);
+    if (task_sees(q->task))
+        v = 1 + rate_index(p->video_rates, p->video_rate_count, q->video_rate);
+    return a * (p->video_rate_count + 1) + v;
+}
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
+static int64_t audio_rows(const struct request *q)
+{
+    return task_hears(q->task) ? q->audio.length / q->audio_rate : 0;
+}
+
+static int64_t video_rows(const struct request *q)
+{
+    return task_sees(q->task) ? q->video.length / q->video_rate : 0;
+}
+
+static int64_t token_rows(const struct recognizer *r, const struct request *q)
+{
+    return 1 + (task_hears(q->task) ? 2 : 0) + (task_sees(q->task) ? 2 : 0) +
+           r->tokens.prompt_count[q->task] + q->text_count;
+}
+
+int64_t recognizer_request_rows(const struct recognizer *r, const struct request *q, int64_t *media)
+{
+    int64_t rows = audio_rows(q) + video_rows(q);
+    if (media)
+        *media = rows;
+    return rows + token_rows(r, q);
+}
+
+/* ---- sound and pictures ------------------------------------------------------------------ */
+
+enum { SOURCE_PARTS = 1 + 2 * CONFIG_MAX_RATES };
+
+struct source {
+    struct tensor *parts[SOURCE_PARTS];
+    int count;
+    int64_t rows;
+    int64_t *audio, *video; /* [requests]: where in the source their rows begin */
+};
+
+/* One modality as the loop over rates sees it. */
+struct modality {
+    bool (*uses)(enum task);
+    struct projector *projectors;
+    int rates;
+    struct tensor *states;
+    int64_t *start; /* [requests] */
+    bool video;
+};
+
+static struct span request_span(const struct request *q, bool video)
+{
+    return video ? q->video : q->audio;
+}
+
+/* Projects, once each, the spans that requests read at one rate. */
+static void add_rate(struct source *s, struct compute *c, const struct modality *m,
+                     struct projector *p, const struct request *requests, int count)
+{
+    struct span *spans = arena_alloc(c->arena, (size_t)count * sizeof *spans);
+    int64_t *start = arena_alloc(c->arena, (size_t)count * sizeof *start), rows = 0;
+    int n = 0;
+    for (int i = 0; i < count; i++) {
+        const struct request *q = &requests[i];
+        if (!m->uses(q->task) || (m->video ? q->video_rate : q->audio_rate) != p->rate)
+            continue;
+        struct span span = request_span(q, m->video);
+        int same = 0;
+        while (same < n && (spans[same].start != span.start || spans[same].length != span.length))
+            same++;
+        if (same == n) {
+            spans[n] = span;
+            start[n++] = rows;
+            rows += span.length / p->rate;
+        }
+        m->start[i] = s->rows + start[same];
+    }
+    if (rows == 0)
+        return;
+    s->parts[s->count++] = projector_forward(p, c, m->states, spans, n);
+    s->rows += rows;
+}
+
+static void source_init(struct source *s, struct recognizer *r, struct compute *c,
+                        const int32_t *ids, int64_t id_count, struct tensor *audio_states,
+                        struct tensor *video_states, const struct request *requests, int count)
+{
+    *s = (struct source){.count = 1, .rows = id_count};
+    s->parts[0] = llama_embed(&r->llm, c, ids, id_count);
+    s->audio = arena_alloc(c->arena, (size_t)count * sizeof *s->audio);
+    s->video = arena_alloc(c->arena, (size_t)count * sizeof *s->video);
+    const struct projector_config *p = &r->config.projector;
+    struct modality modalities[2] = {
+        {task_hears, r->audio_projectors, p->audio_rate_count, audio_states, s->audio, false},
+        {task_sees, r->video_projectors, p->video_rate_count, video_states, s->video, true},
+    };
+    for (int m = 0; m < 2; m++)
+        for (int i = 0; i < modalities[m].rates; i++)
+            add_rate(s, c, &modalities[m], &modalities[m].projectors[i], requests, count);
+}
+
+/* ---- the packed sequences ---------------------------------------------------------------- */
+
+struct sequences {
+    int64_t rows, wanted; /* wanted: rows whose logits are asked for */
+    struct span *spans;   /* [count] */
+    struct expert_run *runs;
+    int32_t *ids;      /* all tokens, in order */
+    int32_t *index;    /* [rows] into the source */
+    int32_t *position; /* [rows] */
+    int32_t *logit;    /* [wanted] into the rows */
+    int64_t id_count;
+};
+
+static void add_ids(struct sequences *s, const int32_t *ids, int count)
+{
+    for (int i = 0; i < count; i++)
+        s->ids[s->id_count++] = ids[i];
+}
+
+static void collect_ids(struct sequences *s, const struct recognizer *r, const struct request *q)
+{
+    const struct token_ids *t = &r->tokens;
+    add_ids(s, &t->bos, 1);
+    if (task_hears(q->task)) {
+        add_ids(s, &t->audio_open, 1);
+        add_ids(s, &t->audio_close, 1);
+    }
+    if (task_sees(q->task)) {
+        add_ids(s, &t->video_open, 1);
+        add_ids(s, &t->video_close, 1);
+    }
+    add_ids(s, t->prompt[q->task], t->prompt_count[q->task]);
+    add_ids(s, q->text, q->text_count);
+}
+
+static void sequences_init(struct sequences *s, const struct recognizer *r, struct compute *c,
+                           const struct request *requests, int count)
+{
+    int64_t ids = 0;
+    *s = (struct sequences){0};
+    s->spans = arena_alloc(c->arena, (size_t)count * sizeof *s->spans);
+    s->runs = arena_alloc(c->arena, (size_t)count * sizeof *s->runs);
+    for (int i = 0; i < count; i++) {
+        const struct request *q = &requests[i];
+        int64_t rows = recognizer_request_rows(r, q, NULL);
+        s->spans[i] = (struct span){s->rows, rows};
+        s->runs[i] = (struct expert_run){rows, request_router(r, q)};
+        s->rows += rows;
+        s->wanted += q->text_count + 1;
+        ids += token_rows(r, q);
+    }
+    s->ids = arena_alloc(c->arena, (size_t)ids * sizeof *s->ids);
+    s->index = arena_alloc(c->arena, (size_t)s->rows * sizeof *s->index);
+    s->position = arena_alloc(c->arena, (size_t)s->rows * sizeof *s->position);
+    s->logit = arena_alloc(c->arena, (size_t)s->wanted * sizeof *s->logit);
+    for (int i = 0; i < count; i++)
+        collect_ids(s, r, &requests[i]);
+}
+
+static int64_t add_rows(struct sequences *s, int64_t at, int64_t first, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        s->index[at++] = (int32_t)(first + i);
+    return at;
+}
+
+/* Fills index, position and logit: the order of the parts within a sequence is decided here. */
+static void sequences_fill(struct sequences *s, const struct recognizer *r,
+                           const struct source *source, const struct request *requests, int count)
+{
+    int64_t at = 0, id = 0, wanted = 0;
+    for (int i = 0; i < count; i++) {
+        const struct request *q = &requests[i];
+        at = add_rows(s, at, id++, 1);
+        if (task_hears(q->task)) {
+            at = add_rows(s, at, id++, 1);
+            at = add_rows(s, at, source->audio[i], audio_rows(q));
+            at = add_rows(s, at, id++, 1);
+        }
+        if (task_sees(q->task)) {
+            at = add_rows(s, at, id++, 1);
+            at = add_rows(s, at, source->video[i], video_rows(q));
+            at = add_rows(s, at, id++, 1);
+        }
+        int words = r->tokens.prompt_count[q->task] + q->text_count;
+        at = add_rows(s, at, id, words);
+        id += words;
+        for (int j = 0; j <= q->text_count; j++)
+            s->logit[wanted++] = (int32_t)(at - q->text_count - 1 + j);
+        for (int64_t j = 0; j < s->spans[i].length; j++)
+            s->position[s->spans[i].start + j] = (int32_t)j;
+    }
+    assert(at == s->rows && id == s->id_count && wanted == s->wanted);
+}
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+static void prefilled_init(struct prefilled *out, const struct recognizer *r, struct compute *c,
+                           const struct request *requests, int count)
+{
+    *out = (struct prefilled){0};
+    out->spans = arena_alloc(c->arena, (size_t)count * sizeof *out->spans);
+    int64_t rows = 0;
+    for (int i = 0; i < count; i++) {
+        out->spans[i] = (struct span){rows, requests[i].text_count + 1};
+        rows += out->spans[i].length;
+    }
+    out->targets = arena_alloc(c->arena, (size_t)rows * sizeof *out->targets);
+    for (int i = 0; i < count; i++) {
+        int32_t *target = out->targets + out->spans[i].start;
+        for (int j = 0; j < requests[i].text_count; j++)
+            target[j] = requests[i].text[j];
+        target[requests[i].text_count] = r->tokens.eos;
+    }
+}
+
+static struct expert_report *reports_new(struct prefilled *out, const struct recognizer *r,
+                                         struct compute *c)
+{
+    int layers = r->mome.count, routed = r->config.mome.routed;
+    if (layers == 0 || routed == 0)
+        return NULL;
+    struct expert_report *reports = arena_alloc(c->arena, (size_t)layers * sizeof *reports);
+    out->expert_share =
+        arena_alloc(c->arena, (size_t)layers * (size_t)routed * sizeof *out->expert_share);
+    for (int i = 0; i < layers; i++)
+        reports[i] = (struct expert_report){.share = out->expert_share + (int64_t)i * routed};
+    return reports;
+}
+
+static void collect_balance(struct prefilled *out, struct compute *c,
+                            const struct expert_report *reports, int layers)
+{
+    if (!reports || !c->tape)
+        return;
+    out->balance = arena_alloc(c->arena, (size_t)layers * sizeof *out->balance);
+    for (int i = 0; i < layers; i++)
+        out->balance[out->balance_count++] = reports[i].balance;
+}
+
+static void open_slots(struct kv_cache *cache, const struct sequences *s, int count)
+{
+    assert(count <= cache->slots);
+    for (int i = 0; i < count; i++)
+        cache->slot[i] = (struct kv_slot){.prompt = ++cache->prompts,
+                                          .prompt_rows = s->spans[i].length,
+                                          .router = s->runs[i].router};
+}
+
+void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *audio_states,
+                        struct tensor *video_states, const struct request *requests, int count,
+                        struct kv_cache *cache, struct prefilled *out)
+{
+    struct sequences s;
+    struct source source;
+    sequences_init(&s, r, c, requests, count);
+    source_init(&source, r, c, s.ids, s.id_count, audio_states, video_states, requests, count);
+    sequences_fill(&s, r, &source, requests, count);
+    prefilled_init(out, r, c, requests, count);
+    struct tensor *x = op_concat_rows(c, source.parts, source.count);
+    x = op_gather_rows(c, x, s.index, s.rows);
+    if (cache)
+        open_slots(cache, &s, count);
+    struct expert_report *reports = reports_new(out, r, c);
+    struct llama_rows rows = {.spans = s.spans,
+                              .sequences = count,
+                              .position = s.position,
+                              .runs = s.runs,
+                              .run_count = count,
+                              .cache = cache,
+                              .reports = reports};
+    x = llama_forward(&r->llm, &r->mome, c, x, &rows);
+    out->logits = llama_head(&r->llm, c, op_gather_rows(c, x, s.logit, s.wanted));
+    out->tokens = s.rows;
+    collect_balance(out, c, reports, r->mome.count);
+}
+
+struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const int32_t *tokens,
+                               int count, struct kv_cache *cache)
+{
+    assert(count <= cache->slots);
+    struct span *spans = arena_alloc(c->arena, (size_t)count * sizeof *spans);
+    struct expert_run *runs = arena_alloc(c->arena, (size_t)count * sizeof *runs);
+    int32_t *position = arena_alloc(c->arena, (size_t)count * sizeof *position);
+    for (int i = 0; i < count; i++) {
+        spans[i] = (struct span){i, 1};
+        runs[i] = (struct expert_run){1, cache->slot[i].router};
+        position[i] = (int32_t)cache->slot[i].length;
+    }
+    struct llama_rows rows = {.spans = spans,
+                              .sequences = count,
+                              .position = position,
+                              .runs = runs,
+                              .run_count = count,
+                              .cache = cache,
+                              .past = true};
+    struct tensor *x = llama_embed(&r->llm, c, tokens, count);
+    x = llama_forward(&r->llm, &r->mome, c, x, &rows);
+    return llama_head(&r->llm, c, x);
+}
+
+int recognizer_cache_init(const struct recognizer *r, struct kv_cache *cache, int slots,
+                          int64_t capacity, struct error *err)
+{
+    const struct llama_config *llm = &r->config.llm;
+    return kv_cache_init(cache, llm->layers, slots, capacity, llm->kv_heads * llm->head_dim, err);
+}
