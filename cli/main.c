@@ -1,0 +1,106 @@
+/*
+ * mome: speech recognition from a talking face. One command a file; results go to stdout,
+ * everything else to stderr.
+ */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"transcribe", command_transcribe, "the words of clips, at any rate (sound, lips or both)"},
+    {"evaluate", command_evaluate, "word error rates on a manifest, per task, rate and noise"},
+    {"train", command_train, "train a model from a configuration, or go on with it"},
+    {"inspect", command_inspect, "what a model folder holds: parts, sizes, rates"},
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    if (interrupts++)
+        _exit(130);
+}
+
+void interrupt_install(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int interrupted(void)
+{
+    return interrupts != 0;
+}
+
+int command_failed(const struct error *err)
+{
+    fprintf(stderr, "mome: %s\n", err->message);
+    return err->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int command_usage(const char *command, const char *message, const char *value)
+{
+    fprintf(stderr, "mome %s: %s%s%s (see mome %s --help)\n", command, message, value ? ": " : "",
+            value ? value : "", command);
+    return EXIT_USAGE;
+}
+
+int option_integer(int *value, const char *text, int low, int high)
+{
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10);
+    if (errno || end == text || *end || n < low || n > high)
+        return -1;
+    *value = (int)n;
+    return 0;
+}
+
+int option_number(double *value, const char *text)
+{
+    char *end;
+    errno = 0;
+    *value = strtod(text, &end);
+    return errno || end == text || *end || isnan(*value) ? -1 : 0;
+}
+
+static void help(FILE *to)
+{
+    fputs("mome: speech recognition from a talking face: sound, lips or both.\n\n"
+          "usage: mome COMMAND [OPTIONS] ...\n\n",
+          to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nTry `mome transcribe samples/*.mp4`, and `mome COMMAND --help` for each.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        help(stdout);
+        return EXIT_GOOD;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "mome: unknown command \"%s\" (see mome --help)\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,77 @@
+/*
+ * What transcribe and evaluate share: the options that choose model, task, rates, search, noise and
+ * threads, and the model opened by them.
+ */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "decode/transcriber.h"
+#include "media/noise.h"
+
+#include <getopt.h>
+
+#define SESSION_MAX_SNRS 16
+
+struct session {
+    const char *model; /* folder; NULL: session_default_model */
+    bool tasks[TASK_COUNT];
+    bool automatic;             /* --task auto: by what each file has */
+    int audio_rate, video_rate; /* 0: see all_rates */
+    bool all_rates;             /* --rate all */
+    struct beam_options beam;
+    const char *noise_path;
+    double snrs[SESSION_MAX_SNRS]; /* INFINITY: clean */
+    int snr_count;
+    bool quiet, f32;
+
+    struct recognizer *recognizer;
+    struct transcriber transcriber;
+    struct noise noise;
+};
+
+/* For getopt_long: the shared options, then the command's own behind them. */
+enum {
+    SESSION_MODEL = 512,
+    SESSION_TASK,
+    SESSION_RATE,
+    SESSION_BEAM,
+    SESSION_PENALTY,
+    SESSION_N_BEST,
+    SESSION_MAX_TOKENS,
+    SESSION_NOISE,
+    SESSION_SNR,
+    SESSION_THREADS,
+    SESSION_F32,
+    SESSION_QUIET
+};
+#define SESSION_OPTIONS                                                                            \
+    {"model", required_argument, NULL, SESSION_MODEL},                                             \
+        {"task", required_argument, NULL, SESSION_TASK},                                           \
+        {"rate", required_argument, NULL, SESSION_RATE},                                           \
+        {"rates", required_argument, NULL, SESSION_RATE},                                          \
+        {"beam", required_argument, NULL, SESSION_BEAM},                                           \
+        {"length-penalty", required_argument, NULL, SESSION_PENALTY},                              \
+        {"n-best", required_argument, NULL, SESSION_N_BEST},                                       \
+        {"max-tokens", required_argument, NULL, SESSION_MAX_TOKENS},                               \
+        {"noise", required_argument, NULL, SESSION_NOISE},                                         \
+        {"snr", required_argument, NULL, SESSION_SNR},                                             \
+        {"threads", required_argument, NULL, SESSION_THREADS},                                     \
+        {"f32", no_argument, NULL, SESSION_F32},                                                   \
+    {                                                                                              \
+        "quiet", no_argument, NULL, SESSION_QUIET                                                  \
+    }
+extern const char session_help[]; /* of these options */
+
+void session_init(struct session *s); /* defaults: auto, first rates, greedy, clean */
+/* An option that getopt_long returned; EXIT_USAGE after saying what is wrong with it. */
+int session_option(struct session *s, const char *command, int option, const char *value);
+int session_open(struct session *s, struct error *err);
+void session_close(struct session *s);
+
+/* The rates to run a task at: all of the model's, those asked for, or the model's richest. Appends
+   pairs of (audio, video), 0 where the task lacks the modality; returns their number or an error.
+ */
+int session_rates(const struct session *s, enum task task, int (*pairs)[2], int room,
+                  struct error *err);
+
+#endif

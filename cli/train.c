@@ -1,0 +1,104 @@
+/* mome train CONFIG.json: train/trainer.h with a live line. */
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "train/trainer.h"
+
+#include <getopt.h>
+#include <omp.h>
+#include <stdio.h>
+
+static const char help_text[] =
+    "usage: mome train CONFIG.json [--resume] [--threads N] [--quiet]\n\n"
+    "Trains a model: the stages of the configuration one after the other (configs/tiny.json makes\n"
+    "the model in models/tiny). The output folder that it names receives log.jsonl, a checkpoint\n"
+    "every five minutes, and best/, the model folder with the lowest validation WER.\n\n"
+    "  --resume      go on from the checkpoint in the output folder, to the same numbers as\n"
+    "                without the break; starts anew where there is none\n"
+    "  --threads N   default: all cores\n"
+    "  --quiet       no progress line\n\n"
+    "Ctrl-C saves a checkpoint and ends.\n";
+
+struct view {
+    struct progress loading, training;
+    int stage; /* that the line is of; -1: none yet */
+    bool quiet;
+};
+
+static int on_load(void *arg, int done, int total, const char *text)
+{
+    struct view *v = arg;
+    if (text)
+        progress_note(&v->loading, text);
+    else
+        progress_update(&v->loading, done, total, -1, NULL);
+    return interrupted();
+}
+
+static int on_step(void *arg, const struct train_report *r)
+{
+    struct view *v = arg;
+    char detail[256];
+    if (v->stage != r->stage_index) {
+        progress_end(&v->loading);
+        progress_start(&v->training, r->stage, v->quiet);
+        v->stage = r->stage_index;
+    }
+    const struct measures *m = &r->measures;
+    if (r->validation_wer >= 0) {
+        snprintf(detail, sizeof detail, "%s: step %lld: validation WER %.1f %% (best %.1f %%)",
+                 r->stage, (long long)r->step, 100 * r->validation_wer,
+                 100 * (r->best_wer < 0 ? r->validation_wer : r->best_wer));
+        progress_note(&v->training, detail);
+        return interrupted();
+    }
+    snprintf(detail, sizeof detail,
+             "loss %.3f  text %.3f  frames %.0f%%/%.0f%%  |g| %.2f  lr %.1e  %.1f clips/s", m->loss,
+             m->text, 100 * m->audio_accuracy, 100 * m->video_accuracy, r->gradient_norm, r->rate,
+             r->clips_per_second);
+    progress_update(&v->training, r->step, r->steps, r->seconds_left, detail);
+    return interrupted();
+}
+
+int command_train(int argc, char **argv)
+{
+    enum { RESUME = 256, THREADS, QUIET, HELP };
+    static const struct option options[] = {{"resume", no_argument, NULL, RESUME},
+                                            {"threads", required_argument, NULL, THREADS},
+                                            {"quiet", no_argument, NULL, QUIET},
+                                            {"help", no_argument, NULL, HELP},
+                                            {0}};
+    struct train_options how = {.step = on_step, .load = on_load};
+    struct view view = {.stage = -1};
+    int option, threads;
+    while ((option = getopt_long(argc, argv, "hq", options, NULL)) != -1) {
+        if (option == RESUME) {
+            how.resume = true;
+        } else if (option == QUIET || option == 'q') {
+            view.quiet = true;
+        } else if (option == HELP || option == 'h') {
+            fputs(help_text, stdout);
+            return EXIT_GOOD;
+        } else if (option == THREADS) {
+            if (option_integer(&threads, optarg, 1, 1024))
+                return command_usage("train", "--threads takes 1 .. 1024", optarg);
+            omp_set_num_threads(threads);
+        } else {
+            return command_usage("train", "unknown option", NULL);
+        }
+    }
+    if (argc - optind != 1)
+        return command_usage("train", "takes one configuration file", NULL);
+    struct train_config config;
+    struct error err = {0};
+    if (train_config_read(&config, argv[optind], &err))
+        return command_failed(&err);
+    how.arg = &view;
+    progress_start(&view.loading, "reading clips", view.quiet);
+    interrupt_install();
+    int rc = train(&config, &how, &err);
+    progress_end(&view.training);
+    if (!rc)
+        fprintf(stderr, "done: %s/best\n", config.output);
+    train_config_release(&config);
+    return rc ? command_failed(&err) : EXIT_GOOD;
+}

@@ -1,0 +1,244 @@
+#include "decode/transcriber.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "features/mouth.h"
+#include "text/tokenizer.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FRAME_SAMPLES 640 /* of a picture at 25 fps */
+#define SIDE CONFIG_PICTURE
+#define BORDER ((MOUTH_SIDE - SIDE) / 2)
+
+/* Frames [start, start + count) of the clip. */
+struct window {
+    int64_t start, count;
+};
+
+int transcriber_init(struct transcriber *t, struct recognizer *r, const struct device *device,
+                     enum precision precision, struct error *err)
+{
+    *t = (struct transcriber){.recognizer = r};
+    int rc = arena_init(&t->arena, ARENA_DEFAULT_LIMIT, err);
+    if (!rc && r->config.has_audio)
+        rc = logmel_new(&t->logmel, r->config.audio.mels, err);
+    t->compute = (struct compute){.device = device, .arena = &t->arena, .precision = precision};
+    if (rc)
+        transcriber_release(t);
+    return rc;
+}
+
+void transcriber_release(struct transcriber *t)
+{
+    logmel_free(t->logmel);
+    arena_release(&t->arena);
+    *t = (struct transcriber){0};
+}
+
+enum task transcriber_task(const struct clip *clip, const struct recognizer *r)
+{
+    bool hears = clip->has_sound && r->config.has_audio;
+    bool sees = clip->has_face && r->config.has_video;
+    return hears && sees ? TASK_AVSR : sees ? TASK_VSR : TASK_ASR;
+}
+
+/* A picture's time of sound, from `at`, is so loud. */
+static double loudness(const struct clip *clip, int64_t at)
+{
+    double sum = 0;
+    for (int64_t i = at * FRAME_SAMPLES; i < (at + 1) * FRAME_SAMPLES && i < clip->samples; i++)
+        sum += (double)clip->pcm[i] * clip->pcm[i];
+    return sum;
+}
+
+/* Windows of at most `most` frames; a longer clip is cut at the quietest of the last third. */
+static int cut(struct window *windows, const struct clip *clip, int64_t frames, int64_t most,
+               struct error *err)
+{
+    int n = 0;
+    for (int64_t start = 0; start < frames;) {
+        if (n == TRANSCRIBER_MAX_WINDOWS)
+            return error_set(err, ERROR_LIMIT, "the clip is too long for one utterance");
+        int64_t count = frames - start;
+        if (count > most) {
+            count = most;
+            double quietest = INFINITY;
+            for (int64_t i = most * 2 / 3; i < most; i++) {
+                double now = loudness(clip, start + i);
+                if (now < quietest) {
+                    quietest = now;
+                    count = i;
+                }
+            }
+        }
+        windows[n++] = (struct window){start, count};
+        start += count;
+    }
+    return n;
+}
+
+static int encode_audio(struct transcriber *t, struct tensor **states, const struct clip *clip,
+                        const struct window *w, struct error *err)
+{
+    const struct whisper_config *config = &t->recognizer->config.audio;
+    int64_t start = w->start * FRAME_SAMPLES, samples = w->count * FRAME_SAMPLES;
+    int64_t real = clip->samples - start < samples ? clip->samples - start : samples;
+    int64_t rows = config->exact_window ? 2 * config->positions : logmel_frames(samples);
+    double begin = clock_seconds();
+    struct tensor *mel = tensor_new(&t->compute, TENSOR_SHAPE(1, rows, config->mels));
+    int rc =
+        logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real > 0 ? real : 0, err);
+    if (rc)
+        return rc;
+    *states = recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL);
+    t->audio_seconds += clock_seconds() - begin;
+    return 0;
+}
+
+static void encode_video(struct transcriber *t, struct tensor **states, const struct clip *clip,
+                         const struct window *w)
+{
+    double begin = clock_seconds();
+    struct tensor *x = tensor_new(&t->compute, TENSOR_SHAPE(1, w->count, SIDE, SIDE, 1));
+    for (int64_t f = 0; f < w->count; f++) {
+        int64_t from = w->start + f < clip->frames ? w->start + f : clip->frames - 1;
+        const uint8_t *mouth = clip->mouth + from * MOUTH_PIXELS;
+        float *to = x->data + f * SIDE * SIDE;
+        for (int row = 0; row < SIDE; row++)
+            for (int column = 0; column < SIDE; column++)
+                to[row * SIDE + column] =
+                    (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - 0.421f) /
+                    0.165f;
+    }
+    *states = recognizer_encode_video(t->recognizer, &t->compute, x, NULL);
+    t->video_seconds += clock_seconds() - begin;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
+                     struct error *err)
+{
+    const struct recognizer_config *config = &t->recognizer->config;
+    struct window windows[TRANSCRIBER_MAX_WINDOWS];
+    bool hears = task_hears(task), sees = task_sees(task);
+    if (hears && !clip->has_sound)
+        return error_set(err, ERROR_NO_STREAM, "no sound: try --task vsr");
+    if (sees && !clip->has_face)
+        return error_set(err, ERROR_NO_FACE,
+                         clip->has_pictures ? "no face was found in the pictures: try --task asr"
+                                            : "no pictures: try --task asr");
+    arena_rewind(&t->arena, 0);
+    t->samples = hears ? clip->samples : 0;
+    t->frames = sees ? clip->frames : 0;
+    t->audio_seconds = t->video_seconds = 0;
+    int64_t sound_frames = (t->samples + FRAME_SAMPLES - 1) / FRAME_SAMPLES;
+    int64_t most = config->has_audio ? config->audio.positions / 2 : 750; /* 30 s */
+    t->windows = cut(windows, clip, larger(sound_frames, t->frames), most, err);
+    int rc = t->windows < 0 ? t->windows : 0;
+    for (int i = 0; !rc && i < t->windows; i++) {
+        t->audio[i] = t->video[i] = NULL;
+        if (hears)
+            rc = encode_audio(t, &t->audio[i], clip, &windows[i], err);
+        if (!rc && sees)
+            encode_video(t, &t->video[i], clip, &windows[i]);
+    }
+    if (rc)
+        t->windows = 0;
+    return rc;
+}
+
+static char *decode_text(const struct tokenizer *tokenizer, const struct hypothesis *h)
+{
+    struct strbuf text;
+    strbuf_init(&text, 1 << 20);
+    tokenizer_decode(tokenizer, &text, h->ids, h->count);
+    char *copy = text.failed ? NULL : memory_strdup(text.data);
+    strbuf_release(&text);
+    return copy;
+}
+
+static void drop_hypotheses(struct transcript *out)
+{
+    for (int i = 0; i < out->count; i++) {
+        hypothesis_release(&out->hypotheses[i]);
+        memory_free(out->texts[i]);
+        out->texts[i] = NULL;
+    }
+    out->count = 0;
+}
+
+static int run_window(struct transcriber *t, struct transcript *out, int window,
+                      struct request *request, const struct beam_options *options,
+                      struct strbuf *text, struct error *err)
+{
+    struct tensor *audio = task_hears(request->task) ? t->audio[window] : NULL;
+    struct tensor *video = task_sees(request->task) ? t->video[window] : NULL;
+    int64_t tokens = 0, media = 0;
+    request->audio = (struct span){0, audio ? tensor_rows(audio) : 0};
+    request->video = (struct span){0, video ? tensor_rows(video) : 0};
+    recognizer_request_rows(t->recognizer, request, &media);
+    drop_hypotheses(out);
+    int rc = beam_search(out->hypotheses, &out->count, &tokens, t->recognizer, &t->compute, audio,
+                         video, request, options, err);
+    if (rc)
+        return rc;
+    out->prompt_tokens += tokens;
+    out->media_tokens += media;
+    for (int i = 0; i < out->count; i++) {
+        out->texts[i] = decode_text(t->recognizer->tokenizer, &out->hypotheses[i]);
+        if (!out->texts[i])
+            return error_set(err, ERROR_MEMORY, "out of memory");
+    }
+    if (out->count) {
+        strbuf_addf(text, "%s%s", text->length && out->texts[0][0] ? " " : "", out->texts[0]);
+        out->score += out->hypotheses[0].score;
+    }
+    return 0;
+}
+
+int transcriber_run(struct transcriber *t, struct transcript *out, enum task task, int audio_rate,
+                    int video_rate, const struct beam_options *options, struct error *err)
+{
+    struct request request = {.task = task, .audio_rate = audio_rate, .video_rate = video_rate};
+    struct strbuf text;
+    *out = (struct transcript){0};
+    int rc = recognizer_choose_rates(t->recognizer, task, &request.audio_rate, &request.video_rate,
+                                     false, NULL, err);
+    if (rc)
+        return rc;
+    if (!t->windows || (task_hears(task) && !t->audio[0]) || (task_sees(task) && !t->video[0]))
+        return error_set(err, ERROR_NO_STREAM, "task %s: the clip was not loaded for it",
+                         task_name(task));
+    double begin = clock_seconds();
+    strbuf_init(&text, 1 << 20);
+    out->hypotheses = memory_new((size_t)options->n_best, sizeof *out->hypotheses);
+    out->texts = memory_new((size_t)options->n_best, sizeof *out->texts);
+    if (!out->hypotheses || !out->texts)
+        rc = error_set(err, ERROR_MEMORY, "out of memory");
+    for (int i = 0; !rc && i < t->windows; i++)
+        rc = run_window(t, out, i, &request, options, &text, err);
+    if (!rc) {
+        out->text = text.failed ? NULL : memory_strdup(text.data);
+        if (!out->text)
+            rc = error_set(err, ERROR_MEMORY, "out of memory");
+    }
+    out->decode_seconds = clock_seconds() - begin;
+    strbuf_release(&text);
+    if (rc)
+        transcript_release(out);
+    return rc;
+}
+
+void transcript_release(struct transcript *t)
+{
+    drop_hypotheses(t);
+    memory_free(t->hypotheses);
+    memory_free(t->texts);
+    memory_free(t->text);
+    *t = (struct transcript){0};
+}

@@ -1,0 +1,60 @@
+/*
+ * A model's error rates on a manifest: every clip at every task, rate (pair) and noise level, in
+ * one pass over the clips. Noise is mixed by utterance energy at offsets that depend on the seed
+ * and the clip's place in the manifest alone, so two runs (and two models) hear the same.
+ * References and hypotheses are folded (text/normalize.h) and scored at corpus level (eval/wer.h).
+ */
+#ifndef EVAL_EVALUATE_H
+#define EVAL_EVALUATE_H
+
+#include "decode/transcriber.h"
+#include "eval/wer.h"
+#include "media/noise.h"
+#include "text/manifest.h"
+
+/* One cell of the table. */
+struct condition {
+    enum task task;
+    int audio_rate, video_rate; /* 0 where the task lacks the modality */
+    double snr_db;              /* INFINITY: clean */
+};
+
+struct score {
+    struct condition condition;
+    struct wer words, characters;
+    struct wer_interval interval; /* 95 %, of the word error rate */
+    int64_t clips, failed;        /* failed: no face, say; scored as if nothing was recognised */
+    int64_t prompt_tokens, media_tokens; /* sums */
+    double seconds;                      /* log-mel, encoders that the task uses, decoding */
+    double audio_seconds;   /* length of the clips: seconds / it is the real-time factor */
+    struct wer *utterances; /* [clips]; owned */
+};
+
+struct evaluate_options {
+    const struct noise *noise; /* needed where a condition has a finite SNR */
+    uint64_t seed;
+    int64_t most_clips; /* evenly taken; 0: all */
+    const char *cache;  /* folder for decoded clips (features/clip_cache.h); NULL: none */
+    struct beam_options beam;
+    /* Called after each clip; `note` is NULL or says what went wrong with it; return not 0 cancels.
+       May be NULL. */
+    int (*report)(void *arg, int64_t done, int64_t total, const char *note);
+    /* Every single result; may be NULL. */
+    void (*utterance)(void *arg, const struct manifest_entry *entry,
+                      const struct condition *condition, const char *hypothesis);
+    void *arg;
+};
+
+/* The conditions of a task at the model's rates: all, or those of `pairs` ("4,2"), for each SNR.
+   Appends to list (room for `room`); returns the new count or a negative code. */
+int conditions_add(struct condition *list, int count, int room, const struct recognizer *r,
+                   enum task task, int audio_rate, int video_rate, const double *snrs,
+                   int snr_count, struct error *err);
+
+/* scores[i] is filled for conditions[i]; released by score_release. */
+int evaluate(struct score *scores, const struct condition *conditions, int count,
+             struct transcriber *t, const struct manifest *manifest,
+             const struct evaluate_options *options, struct error *err);
+void score_release(struct score *s);
+
+#endif
