@@ -42,7 +42,8 @@ struct recognizer {
     struct whisper audio;
     struct avhubert video;
     struct projector audio_projectors[CONFIG_MAX_RATES], video_projectors[CONFIG_MAX_RATES];
-    struct llama llm;                     /* with its MoME modules */
+    struct llama llm;
+    struct mome mome;
     struct linear audio_head, video_head; /* auxiliary, of pre-training; see recognizer_add_heads */
 };
 
