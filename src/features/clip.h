@@ -7,17 +7,17 @@
 #define FEATURES_CLIP_H
 
 #include "base/error.h"
+#include "features/mouth.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#define CLIP_MOUTH_SIDE 96 /* pixels */
+#define CLIP_MAX_SECONDS 600 /* one clip is one utterance */
 
 struct clip {
     float *pcm; /* [samples], 16 kHz mono in [-1, 1]; owned; NULL where there is none */
     int64_t samples;
-    uint8_t *mouth; /* [frames, 96, 96] gray; owned; NULL where there is none */
+    uint8_t *mouth; /* [frames, MOUTH_SIDE, MOUTH_SIDE] gray; owned; NULL where there is none */
     int64_t frames;
     bool has_sound;    /* samples > 0 */
     bool has_pictures; /* the file has pictures (and they were wanted) */
@@ -26,11 +26,10 @@ struct clip {
 
 struct clip_options {
     bool no_sound, no_pictures; /* leave that stream out */
-    double max_seconds;         /* stop there; 0: CLIP_MAX_SECONDS, and longer is an error */
-    const char *debug_mouth;    /* write a video of what the tracker saw there; NULL: don't */
+    double max_seconds;         /* stop there; 0: the whole, and > CLIP_MAX_SECONDS is an error */
+    struct face_finder *finder; /* borrowed, may be shared; NULL: one is opened for this call */
+    const char *debug_mouth;    /* writes a video of what the tracker saw there; NULL: don't */
 };
-
-#define CLIP_MAX_SECONDS 600 /* one clip is one utterance; memory is reserved by it */
 
 /* path "-" is standard input; options NULL: everything. Pictures without a face are no error as
    long as there is sound (has_face is false then); a clip with neither is ERROR_NO_FACE or
