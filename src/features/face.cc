@@ -6,9 +6,14 @@
  * (Dalal, Triggs 2005), so time grows with the pixels looked at: pictures are first brought to a
  * size at which a talking face is well above 80 pixels. Landmarks: 15 rounds of 500 regression
  * trees that look at pixel differences; their time does not depend on the picture's size.
+ *
+ * Loading either model takes dlib about a third of a second (the detector is unpacked from text,
+ * the landmark file read number by number), so the first search loads both, the landmarks on a
+ * thread of their own.
  */
 extern "C" {
 #include "base/error.h"
+#include "base/file.h"
 }
 #include "features/face.h"
 
@@ -19,8 +24,11 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <future>
+#include <istream>
 #include <memory>
 #include <mutex>
+#include <streambuf>
 #include <string>
 #include <vector>
 
@@ -66,27 +74,94 @@ template <> struct image_traits<const view> {
 };
 } // namespace dlib
 
+using predictor_pointer = std::unique_ptr<const dlib::shape_predictor>;
+
 struct face_finder {
     std::string path;
-    std::mutex
-        lock; /* over detector, whose scanner holds the last picture's features, and loading */
-    dlib::frontal_face_detector detector;
-    std::unique_ptr<const dlib::shape_predictor> predictor;
+    std::mutex lock; /* over all below; the detector holds the last picture's features */
+    std::unique_ptr<dlib::frontal_face_detector> detector;
+    std::future<predictor_pointer> loading;
+    predictor_pointer predictor; /* set once; then used by all threads at the same time */
 };
 
 namespace
 {
+
+struct fault { /* thrown by our own code: a message that is complete */
+    struct error error;
+};
 
 /* Runs body, which may throw; what it throws becomes one message. */
 template <typename Body> int guarded(struct error *err, const char *doing, Body body)
 {
     try {
         return body();
+    } catch (const fault &f) {
+        *err = f.error;
+        return err->code;
     } catch (const std::bad_alloc &) {
         return error_set(err, ERROR_MEMORY, "out of memory while %s", doing);
     } catch (const std::exception &e) {
         return error_set(err, ERROR_FORMAT, "%s: %s", doing, e.what());
     }
+}
+
+struct mapped_file : std::streambuf {
+    explicit mapped_file(const char *path)
+    {
+        fault f = {};
+        if (file_map_open(&map, path, &f.error) < 0) {
+            error_prefix(&f.error, "face landmarks (package libdlib-data, or set MOME_LANDMARKS)");
+            throw f;
+        }
+        char *start = reinterpret_cast<char *>(const_cast<unsigned char *>(map.data));
+        setg(start, start, start + map.size);
+    }
+    ~mapped_file() override
+    {
+        file_map_close(&map);
+    }
+    file_map map = {};
+};
+
+predictor_pointer load_predictor(const std::string &path)
+{
+    mapped_file file(path.c_str());
+    std::istream stream(&file);
+    auto predictor = std::make_unique<dlib::shape_predictor>();
+    fault f = {};
+    try {
+        dlib::deserialize(*predictor, stream);
+    } catch (const dlib::serialization_error &) {
+        error_set(&f.error, ERROR_FORMAT, "%s: is not a dlib landmark file", path.c_str());
+        throw f;
+    }
+    if (predictor->num_parts() != FACE_LANDMARKS) {
+        error_set(&f.error, ERROR_FORMAT, "%s: has %lu landmarks, expected %d", path.c_str(),
+                  predictor->num_parts(), FACE_LANDMARKS);
+        throw f;
+    }
+    return predictor;
+}
+
+/* Called under the lock. */
+dlib::frontal_face_detector &detector_of(face_finder *f)
+{
+    if (!f->detector) {
+        if (!f->predictor && !f->loading.valid())
+            f->loading = std::async(std::launch::async, load_predictor, f->path);
+        f->detector =
+            std::make_unique<dlib::frontal_face_detector>(dlib::get_frontal_face_detector());
+    }
+    return *f->detector;
+}
+
+const dlib::shape_predictor &predictor_of(face_finder *f)
+{
+    std::lock_guard<std::mutex> hold(f->lock);
+    if (!f->predictor)
+        f->predictor = f->loading.valid() ? f->loading.get() : load_predictor(f->path);
+    return *f->predictor;
 }
 
 /* Means of k x k blocks: shrinking by 2 and more must not skip pixels. */
@@ -107,9 +182,9 @@ void shrink(pixels &out, const gray_picture &in, int k)
 void scale_to(pixels &out, const gray_picture &in, int side)
 {
     const double scale = static_cast<double>(side) / std::max(in.width, in.height);
-    const int k = std::max(1, static_cast<int>(1 / scale));
+    const int most = std::min(in.width, in.height); /* blocks must fit in thin pictures too */
     pixels whole;
-    shrink(whole, in, k);
+    shrink(whole, in, std::clamp(static_cast<int>(1 / scale), 1, most));
     out.set_size(std::max(1L, std::lround(in.height * scale)),
                  std::max(1L, std::lround(in.width * scale)));
     if (out.nr() == whole.nr() && out.nc() == whole.nc())
@@ -125,7 +200,7 @@ int detect(face_finder *f, const gray_picture &picture, int side, face_box *boxe
     std::vector<dlib::rect_detection> found;
     {
         std::lock_guard<std::mutex> hold(f->lock);
-        f->detector(scaled, found);
+        detector_of(f)(scaled, found);
     }
     const float sx = static_cast<float>(picture.width) / scaled.nc();
     const float sy = static_cast<float>(picture.height) / scaled.nr();
@@ -133,7 +208,6 @@ int detect(face_finder *f, const gray_picture &picture, int side, face_box *boxe
     for (const auto &face : found) { /* dlib gives them best first */
         if (count == max)
             break;
-        /* dlib's rectangles include their right and bottom pixels */
         boxes[count++] = {
             (face.rect.left() + 0.5f) * sx - 0.5f, (face.rect.top() + 0.5f) * sy - 0.5f,
             (face.rect.right() + 0.5f) * sx - 0.5f, (face.rect.bottom() + 0.5f) * sy - 0.5f,
@@ -147,30 +221,6 @@ bool holds_pixels(const gray_picture &p)
     return p.data && p.width > 0 && p.height > 0 && p.stride >= p.width;
 }
 
-int load_predictor(face_finder *f, struct error *err)
-{
-    std::lock_guard<std::mutex> hold(f->lock);
-    if (f->predictor)
-        return 0;
-    std::ifstream file(f->path, std::ios::binary);
-    if (!file)
-        return error_set(err, ERROR_IO,
-                         "%s: cannot be opened: the face landmark file is missing (install "
-                         "libdlib-data, or set MOME_LANDMARKS)",
-                         f->path.c_str());
-    auto loaded = std::make_unique<dlib::shape_predictor>();
-    try {
-        dlib::deserialize(*loaded, file);
-    } catch (const dlib::serialization_error &) {
-        return error_set(err, ERROR_FORMAT, "%s: is not a dlib landmark file", f->path.c_str());
-    }
-    if (loaded->num_parts() != FACE_LANDMARKS)
-        return error_set(err, ERROR_FORMAT, "%s: has %lu landmarks, expected %d", f->path.c_str(),
-                         loaded->num_parts(), FACE_LANDMARKS);
-    f->predictor = std::move(loaded);
-    return 0;
-}
-
 } // namespace
 
 int face_finder_open(struct face_finder **f, struct error *err)
@@ -180,7 +230,6 @@ int face_finder_open(struct face_finder **f, struct error *err)
         auto finder = std::make_unique<face_finder>();
         const char *path = std::getenv("MOME_LANDMARKS");
         finder->path = path && *path ? path : default_landmarks;
-        finder->detector = dlib::get_frontal_face_detector();
         *f = finder.release();
         return 0;
     });
@@ -215,13 +264,10 @@ int face_landmarks(struct face_finder *f, float points[FACE_LANDMARKS][2],
 {
     if (!holds_pixels(picture))
         return error_set(err, ERROR_USAGE, "face landmarks: the picture is empty");
-    const int loaded = load_predictor(f, err);
-    if (loaded < 0)
-        return loaded;
     return guarded(err, "placing landmarks", [&] {
         const dlib::rectangle face(std::lround(box->left), std::lround(box->top),
                                    std::lround(box->right), std::lround(box->bottom));
-        const dlib::full_object_detection shape = (*f->predictor)(view{picture}, face);
+        const dlib::full_object_detection shape = predictor_of(f)(view{picture}, face);
         for (int i = 0; i < FACE_LANDMARKS; i++) {
             points[i][0] = static_cast<float>(shape.part(i).x());
             points[i][1] = static_cast<float>(shape.part(i).y());

@@ -7,8 +7,8 @@
  * pixel.
  *
  * A finder may be shared by threads: detection takes a lock (one call in a dozen pictures needs
- * it), landmarks run side by side. Opening is cheap; the landmark file (95 MiB, about 0.35 s) is
- * loaded by the first call of face_landmarks, once per finder: keep one finder per process.
+ * it), landmarks run side by side. Opening is cheap; the two models (0.35 s each) are loaded by the
+ * first calls, once per finder: keep one finder per process.
  */
 #ifndef FEATURES_FACE_H
 #define FEATURES_FACE_H

@@ -70,27 +70,38 @@ void mouth_smooth(float points[FACE_LANDMARKS][2], const float (*const *window)[
     }
 }
 
-static double pixel(struct gray_picture p, int x, int y)
+static float pixel(struct gray_picture p, int x, int y)
 {
     return x < 0 || y < 0 || x >= p.width || y >= p.height ? 0 : p.data[(size_t)y * p.stride + x];
 }
 
-static double sample(struct gray_picture p, double x, double y)
+static float sample(struct gray_picture p, float x, float y)
 {
-    if (!(x > -1 && y > -1 && x < p.width && y < p.height))
+    if (!(x > -1 && y > -1 && x < (float)p.width && y < (float)p.height))
         return 0;
-    const int left = (int)floor(x), top = (int)floor(y);
-    const double fx = x - left, fy = y - top;
-    const double above = pixel(p, left, top) * (1 - fx) + pixel(p, left + 1, top) * fx;
-    const double below = pixel(p, left, top + 1) * (1 - fx) + pixel(p, left + 1, top + 1) * fx;
-    return above * (1 - fy) + below * fy;
+    const int left = (int)(x + 1) - 1, top = (int)(y + 1) - 1; /* floor */
+    const float fx = x - (float)left, fy = y - (float)top;
+    float q[4];
+    if (left >= 0 && top >= 0 && left + 1 < p.width && top + 1 < p.height) {
+        const uint8_t *at = p.data + (size_t)top * p.stride + left;
+        q[0] = at[0], q[1] = at[1], q[2] = at[p.stride], q[3] = at[p.stride + 1];
+    } else {
+        for (int i = 0; i < 4; i++)
+            q[i] = pixel(p, left + i % 2, top + i / 2);
+    }
+    const float above = q[0] + fx * (q[1] - q[0]), below = q[2] + fx * (q[3] - q[2]);
+    return above + fy * (below - above);
 }
 
-static void to_picture(double *x, double *y, const struct similarity *s, double u, double v)
+/* The map from the canvas to the picture is a similarity too. */
+static struct similarity inverse(const struct similarity *s)
 {
     const double power = s->a * s->a + s->b * s->b;
-    *x = (s->a * (u - s->tx) + s->b * (v - s->ty)) / power;
-    *y = (-s->b * (u - s->tx) + s->a * (v - s->ty)) / power;
+    const struct similarity r = {.a = s->a / power,
+                                 .b = -s->b / power,
+                                 .tx = -(s->a * s->tx + s->b * s->ty) / power,
+                                 .ty = (s->b * s->tx - s->a * s->ty) / power};
+    return r;
 }
 
 /* Left or top of the window about centre, rounded and kept on the canvas. */
@@ -111,23 +122,28 @@ void mouth_cut(uint8_t *crop, float corners[4][2], struct gray_picture picture,
     const double left = window_start(s.a * x - s.b * y + s.tx);
     const double top = window_start(s.b * x + s.a * y + s.ty);
 
-    const double shrink = 1 / sqrt(s.a * s.a + s.b * s.b);
-    const int k = (int)fmin(fmax(shrink, 1), SAMPLES_MAX);
+    /* k samples a side in each pixel: on the canvas a grid of step 1/k */
+    const struct similarity r = inverse(&s);
+    const int k = (int)fmin(fmax(sqrt(r.a * r.a + r.b * r.b), 1), SAMPLES_MAX);
+    const float step_x = (float)(r.a / k), step_y = (float)(r.b / k);
     for (int v = 0; v < MOUTH_SIDE; v++)
         for (int u = 0; u < MOUTH_SIDE; u++) {
-            double sum = 0;
+            const double cu = left + u + 0.5 / k - 0.5, cv = top + v + 0.5 / k - 0.5;
+            const float px = (float)(r.a * cu - r.b * cv + r.tx);
+            const float py = (float)(r.b * cu + r.a * cv + r.ty);
+            float sum = 0;
             for (int i = 0; i < k * k; i++) {
-                to_picture(&x, &y, &s, left + u + (i % k + 0.5) / k - 0.5,
-                           top + v + (i / k + 0.5) / k - 0.5);
-                sum += sample(picture, x, y);
+                const float across = (float)(i % k), down = (float)(i / k);
+                sum += sample(picture, px + across * step_x - down * step_y,
+                              py + across * step_y + down * step_x);
             }
-            crop[v * MOUTH_SIDE + u] = (uint8_t)lrint(sum / (k * k));
+            crop[v * MOUTH_SIDE + u] = (uint8_t)(sum / (float)(k * k) + 0.5f);
         }
     for (int i = 0; i < 4; i++) {
-        to_picture(&x, &y, &s, left + (i == 1 || i == 2 ? MOUTH_SIDE : 0) - 0.5,
-                   top + (i >= 2 ? MOUTH_SIDE : 0) - 0.5);
-        corners[i][0] = (float)x;
-        corners[i][1] = (float)y;
+        const double cu = left - 0.5 + (i == 1 || i == 2 ? MOUTH_SIDE : 0);
+        const double cv = top - 0.5 + (i >= 2 ? MOUTH_SIDE : 0);
+        corners[i][0] = (float)(r.a * cu - r.b * cv + r.tx);
+        corners[i][1] = (float)(r.b * cu + r.a * cv + r.ty);
     }
 }
 
