@@ -16,13 +16,11 @@ int error_set(struct error *err, int code, const char *format, ...)
 
 int error_prefix(struct error *err, const char *format, ...)
 {
-    char old[sizeof err->message];
+    char old[sizeof err->message], prefix[sizeof err->message];
     memcpy(old, err->message, sizeof old);
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    vsnprintf(prefix, sizeof prefix, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
-    return err->code;
+    return error_set(err, err->code, "%s: %s", prefix, old);
 }

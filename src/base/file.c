@@ -149,8 +149,11 @@ int file_make_folder(const char *path, struct error *err)
             continue;
         char end = *p;
         *p = 0;
+        struct stat st;
         if (mkdir(copy, 0777) != 0 && errno != EEXIST)
             rc = io_error(err, copy);
+        else if (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode))
+            rc = error_set(err, ERROR_IO, "%s: is there already and not a folder", copy);
         *p = end;
         if (!end)
             break;
