@@ -293,7 +293,7 @@ static const struct op_case cases[] = {
 };
 
 #define CASES ((int)(sizeof cases / sizeof *cases))
-static const struct device *const devices[] = {&device_reference};
+static const struct device *const devices[] = {&device_reference, &device_cpu};
 #define DEVICES ((int)(sizeof devices / sizeof *devices))
 #define RUNS (CASES * DEVICES * 2) /* in both precisions */
 #define SEEDS 2
