@@ -5,7 +5,7 @@
  *
  * Feed it beside the tracker, in this order for each picture:
  *
- *     mouth_debug_picture(d, rgb, width, height, stride, err);       // kept until its frame comes
+ *     mouth_debug_picture(d, rgb, stride, err); // kept until its frame comes
  *     mouth_tracker_push(t, rgb, ...);
  *     while (mouth_tracker_pop(t, &frame))
  *         mouth_debug_frame(d, &frame, err);                         // drawn and written
@@ -17,14 +17,15 @@
 
 struct mouth_debug;
 
-/* The file (mp4) appears when close succeeds. */
-int mouth_debug_open(struct mouth_debug **d, const char *path, bool with_sound, struct error *err);
-int mouth_debug_picture(struct mouth_debug *d, const uint8_t *rgb, int width, int height,
-                        int stride, struct error *err);
+/* The file (mp4) appears when close succeeds; width, height: of all its pictures. Sound (16 kHz
+   mono) and pictures may come in any order. */
+int mouth_debug_open(struct mouth_debug **d, const char *path, int width, int height,
+                     bool with_sound, struct error *err);
+int mouth_debug_picture(struct mouth_debug *d, const uint8_t *rgb, int stride, struct error *err);
 int mouth_debug_frame(struct mouth_debug *d, const struct mouth_frame *frame, struct error *err);
 int mouth_debug_sound(struct mouth_debug *d, const float *pcm, int64_t count, struct error *err);
 
-/* Exactly one of these ends a debug that opened well. Without any picture close writes nothing. */
+/* Exactly one of these ends a debug that opened well. Abandon leaves no file. */
 int mouth_debug_close(struct mouth_debug *d, struct error *err);
 void mouth_debug_abandon(struct mouth_debug *d); /* NULL is fine */
 
