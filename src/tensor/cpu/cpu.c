@@ -9,7 +9,7 @@
  * bfloat16 is used where the CPU multiplies it (AVX-512 BF16); elsewhere PRECISION_BF16 computes in
  * float32, which is at least as exact. So has_bf16 is always true.
  */
-#include "tensor/device.h"
+#include "tensor/cpu/simd.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/scratch.h"
 
@@ -23,7 +23,7 @@
 
 static const struct device *kernels(void)
 {
-    return &device_reference;
+    return &simd_best()->device;
 }
 
 DOOR(attention,

@@ -1,0 +1,20 @@
+/* Which instruction set: the CPU is asked each time, which costs a few loads. */
+#include "tensor/cpu/simd.h"
+
+bool simd_supported(const struct simd *s)
+{
+    if (s == &simd_generic)
+        return true;
+    if (s == &simd_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bf16");
+}
+
+const struct simd *simd_best(void)
+{
+    return simd_supported(&simd_avx512) ? &simd_avx512
+           : simd_supported(&simd_avx2) ? &simd_avx2
+                                        : &simd_generic;
+}

@@ -1,0 +1,22 @@
+/*
+ * The vectorised kernels, once per instruction set. simd_body.h is the code, in C loops and a few
+ * vector types; simd_avx512.c, simd_avx2.c and simd_generic.c are ten lines each that compile it
+ * for their set. simd_best chooses by what the CPU says it has.
+ */
+#ifndef TENSOR_CPU_SIMD_H
+#define TENSOR_CPU_SIMD_H
+
+#include "tensor/device.h"
+
+struct simd {
+    struct device device; /* every entry but products and convolutions */
+    /* rows of `width` floats, `stride` apart, to dense bfloat16 (nearest, ties to even) */
+    void (*to_bf16)(uint16_t *to, const float *from, int64_t rows, int64_t width, int64_t stride);
+};
+
+extern const struct simd simd_avx512, simd_avx2, simd_generic;
+
+const struct simd *simd_best(void);
+bool simd_supported(const struct simd *s);
+
+#endif

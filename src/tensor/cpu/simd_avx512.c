@@ -1,0 +1,14 @@
+/* The kernels of simd_body.h for AVX-512 with BF16 (Zen 4, Sapphire Rapids and later). */
+#include "tensor/cpu/simd.h"
+
+#include <immintrin.h>
+
+#define SIMD_TABLE simd_avx512
+#define LANES 16
+#define HAS_BF16 1
+typedef __m512 vec;
+#define vec_load _mm512_loadu_ps
+#define vec_store _mm512_storeu_ps
+#define vec_set _mm512_set1_ps
+#define vec_fma _mm512_fmadd_ps
+#include "tensor/cpu/simd_body.h"
