@@ -19,10 +19,12 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/intreadwrite.h>
 
 #define MAX_SECONDS (12 * 3600)
 #define MAX_GAP_US (600 * (int64_t)1000000) /* a larger jump of the time stamps is damage */
 #define MAX_TIME_US ((int64_t)1 << 60)
+#define MAX_BOXES 100000
 #define MAX_LAST_US 10000000 /* the longest that a last picture is held */
 
 struct stream {
@@ -70,6 +72,39 @@ static int64_t to_us(int64_t time, AVRational base)
 
 /* ---- opening ---- */
 
+/*
+ * An mp4 says how long it is: a chain of boxes (32 bit big-endian size, 4 letters; size 1: 64 bit
+ * size follows; size 0: to the end of the file). One that reaches past the file's end was cut,
+ * which FFmpeg would pass over in silence. Only boxes that matter count: some writers leave rubbish
+ * at the end.
+ */
+static int check_complete(const struct media *m, struct error *err)
+{
+    uint8_t box[16];
+    uint64_t start = 0, length = (uint64_t)m->source.size;
+    if (source_peek(&m->source, box, 8, 0) < 8 || memcmp(box + 4, "ftyp", 4) != 0)
+        return 0;
+    for (int count = 0; count < MAX_BOXES; count++) {
+        if (source_peek(&m->source, box, 16, (int64_t)start) < 8)
+            return 0;
+        uint64_t size = AV_RB32(box);
+        if (size == 1)
+            size = AV_RB64(box + 8);
+        bool matters = !memcmp(box + 4, "mdat", 4) || !memcmp(box + 4, "moov", 4) ||
+                       !memcmp(box + 4, "moof", 4);
+        if (size > length - start && matters)
+            return error_set(err, ERROR_FORMAT,
+                             "%s: an mp4 that is cut short: %llu bytes of at least %llu; copy or "
+                             "record it again",
+                             m->path, (unsigned long long)length,
+                             (unsigned long long)(size < length ? start + size : size));
+        if (size < 8 || size > length - start)
+            return 0;
+        start += size;
+    }
+    return 0;
+}
+
 static int open_container(struct media *m, struct error *err)
 {
     m->format = avformat_alloc_context();
@@ -95,29 +130,6 @@ static int open_container(struct media *m, struct error *err)
     }
     rc = avformat_find_stream_info(m->format, NULL);
     return rc < 0 ? fail(m, rc, "no stream in it can be understood", err) : 0;
-}
-
-/* A container with an index of all its packets must be as long as the index says. */
-static int check_complete(const struct media *m, struct error *err)
-{
-    int64_t end = 0;
-    if (m->source.size < 0 || strncmp(m->format->iformat->name, "mov", 3) != 0)
-        return 0;
-    for (unsigned i = 0; i < m->format->nb_streams; i++) {
-        AVStream *s = m->format->streams[i];
-        for (int k = 0; k < avformat_index_get_entries_count(s); k++) {
-            const AVIndexEntry *entry = avformat_index_get_entry(s, k);
-            if (entry->pos > INT64_MAX - entry->size)
-                continue;
-            if (entry->pos + entry->size > end)
-                end = entry->pos + entry->size;
-        }
-    }
-    if (end <= m->source.size)
-        return 0;
-    return error_set(err, ERROR_FORMAT,
-                     "%s: cut short: %lld bytes, but its index reaches to byte %lld; copy it again",
-                     m->path, (long long)m->source.size, (long long)end);
 }
 
 static AVStream *best_stream(const struct media *m, enum AVMediaType type)
@@ -225,9 +237,9 @@ int media_open(struct media **out, const char *path, const struct media_options 
     int rc = m->path ? source_open(&m->source, path, err)
                      : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     if (rc == 0)
-        rc = open_container(m, err);
-    if (rc == 0)
         rc = check_complete(m, err);
+    if (rc == 0)
+        rc = open_container(m, err);
     if (rc == 0)
         rc = open_streams(m, options ? options : &everything, err);
     if (rc) {
