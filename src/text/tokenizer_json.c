@@ -299,6 +299,13 @@ static json_t *describe_added(const struct tokenizer *t)
     return list;
 }
 
+/* As a step of the pre-tokenizer and as decoder. */
+static json_t *describe_byte_level(void)
+{
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0,
+                     "trim_offsets", 1, "use_regex", 0);
+}
+
 static json_t *describe_splits(const struct tokenizer *t)
 {
     json_t *list = json_array();
@@ -306,9 +313,7 @@ static json_t *describe_splits(const struct tokenizer *t)
         json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split",
                                               "pattern", "Regex", t->split.expressions[i],
                                               "behavior", "Isolated", "invert", 0));
-    json_array_append_new(list,
-                          json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space",
-                                    0, "trim_offsets", 1, "use_regex", 0));
+    json_array_append_new(list, describe_byte_level());
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
 }
 
@@ -350,7 +355,7 @@ static json_t *describe_model(const struct tokenizer *t)
 int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err)
 {
     json_t *normalizer = json_null();
-    json_t *decoder = json_pack("{s:s}", "type", "ByteLevel");
+    json_t *decoder = describe_byte_level();
     if (t->prefix_space) {
         normalizer = json_pack("{s:s, s:s}", "type", "Prepend", "prepend", " ");
         decoder = json_pack("{s:s, s:[o, {s:s, s:s, s:i, s:i}]}", "type", "Sequence", "decoders",
