@@ -1,5 +1,6 @@
 #include "features/clip.h"
 #include "base/memory.h"
+#include "features/mouth_debug.h"
 #include "media/media.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@ struct loader {
     int64_t sample_room, frame_room; /* what the clip's arrays have room for */
     struct face_finder *own_finder;
     struct mouth_tracker *tracker;
+    struct mouth_debug *debug; /* NULL: not wanted */
 };
 
 /* Makes room for `needed` items of `size` bytes in *data, doubling it. */
@@ -42,7 +44,7 @@ static int add_sound(struct loader *l, const struct media_chunk *chunk, struct e
         return out_of_memory(l, err);
     memcpy(clip->pcm + clip->samples, chunk->pcm, (size_t)chunk->count * sizeof *clip->pcm);
     clip->samples += chunk->count;
-    return 0;
+    return l->debug ? mouth_debug_sound(l->debug, chunk->pcm, chunk->count, err) : 0;
 }
 
 static int add_mouths(struct loader *l, struct error *err)
@@ -55,18 +57,24 @@ static int add_mouths(struct loader *l, struct error *err)
             return out_of_memory(l, err);
         memcpy(clip->mouth + clip->frames * MOUTH_PIXELS, frame.crop, MOUTH_PIXELS);
         clip->frames++;
+        int rc = l->debug ? mouth_debug_frame(l->debug, &frame, err) : 0;
+        if (rc)
+            return rc;
     }
     return 0;
 }
 
 static int add_picture(struct loader *l, const struct media_chunk *chunk, struct error *err)
 {
-    int rc =
-        mouth_tracker_push(l->tracker, chunk->rgb, chunk->width, chunk->height, chunk->stride, err);
+    int rc = l->debug ? mouth_debug_picture(l->debug, chunk->rgb, chunk->stride, err) : 0;
+    if (rc == 0)
+        rc = mouth_tracker_push(l->tracker, chunk->rgb, chunk->width, chunk->height, chunk->stride,
+                                err);
     return rc ? rc : add_mouths(l, err);
 }
 
-static int open_tracker(struct loader *l, const struct clip_options *o, struct error *err)
+static int open_tracker(struct loader *l, const struct clip_options *o, struct media_info info,
+                        struct error *err)
 {
     struct face_finder *finder = o->finder;
     if (!finder) {
@@ -75,7 +83,11 @@ static int open_tracker(struct loader *l, const struct clip_options *o, struct e
             return rc;
         finder = l->own_finder;
     }
-    return mouth_tracker_new(&l->tracker, finder, err);
+    int rc = mouth_tracker_new(&l->tracker, finder, err);
+    if (rc == 0 && o->debug_mouth)
+        rc = mouth_debug_open(&l->debug, o->debug_mouth, info.width, info.height, info.has_sound,
+                              err);
+    return rc;
 }
 
 static int read_all(struct loader *l, struct media *media, bool limited, struct error *err)
@@ -137,13 +149,18 @@ int clip_load(struct clip *clip, const char *path, const struct clip_options *op
     if (rc)
         return rc;
     if (media_info(media).has_pictures)
-        rc = open_tracker(&l, o, err);
+        rc = open_tracker(&l, o, media_info(media), err);
     if (rc == 0)
         rc = read_all(&l, media, o->max_seconds > 0, err);
+    if (rc == 0 && l.debug) { /* also of a clip without a face: it shows why */
+        rc = mouth_debug_close(l.debug, err);
+        l.debug = NULL;
+    }
     if (rc == 0)
         rc = conclude(&l, err);
     if (rc)
         clip_release(clip);
+    mouth_debug_abandon(l.debug);
     mouth_tracker_free(l.tracker);
     face_finder_close(l.own_finder);
     media_close(media);
