@@ -14,17 +14,23 @@
 #include <math.h>
 #include <stdio.h>
 
-#define HINGE 0.74  /* y of the nose's base: nothing above moves with the jaw */
-#define LAYER_X 1.7 /* a layer shows x in +- this, y from LAYER_TOP to LAYER_BOTTOM */
-#define LAYER_TOP (-1.9)
-#define LAYER_BOTTOM 2.4
+#define HINGE 0.74 /* y of the nose's base: nothing above moves with the jaw */
+#define HEAD_X 1.45
+#define HEAD_BOTTOM 2.1
 #define BLINKS_LIMIT 64
+
+/* A picture of a part of the head's frame, at the film's scale. */
+struct layer {
+    cairo_surface_t *surface; /* NULL: nothing to show */
+    double left, top;         /* of its first pixel, in the head's frame */
+};
 
 struct film {
     struct look look;
     const struct speech_span *phones;
     int phone_count, lead_ms;
-    cairo_surface_t *wall, *back, *head, *frame;
+    cairo_surface_t *wall, *frame;
+    struct layer back, neck, head;
     struct camera *camera;
     double phase[6], blink_s[BLINKS_LIMIT];
     int blinks;
@@ -66,19 +72,21 @@ static void paint_wall(cairo_t *cr, const struct look *l, struct random *r)
     paint_spot(cr, 180 - 260 * l->light_x, 300, 300, 260, black, 0.25);
 }
 
-/* A layer of the head's frame at the picture's scale. */
-static cairo_surface_t *layer(const struct look *l, uint64_t seed,
-                              void (*paint)(cairo_t *cr, const struct look *l, uint64_t seed))
+typedef void painter(cairo_t *cr, const struct look *l, uint64_t seed);
+
+static struct layer layer_new(const struct look *l, uint64_t seed, painter *paint, double half,
+                              double top, double bottom)
 {
     double u = l->unit_px;
-    cairo_surface_t *s = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, (int)ceil(2 * LAYER_X * u),
-                                                    (int)ceil((LAYER_BOTTOM - LAYER_TOP) * u));
-    cairo_t *cr = cairo_create(s);
+    struct layer made = {.left = -half, .top = top};
+    made.surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, (int)ceil(2 * half * u),
+                                              (int)ceil((bottom - top) * u));
+    cairo_t *cr = cairo_create(made.surface);
     cairo_scale(cr, u, u);
-    cairo_translate(cr, LAYER_X, -LAYER_TOP);
+    cairo_translate(cr, half, -top);
     paint(cr, l, seed);
     cairo_destroy(cr);
-    return s;
+    return made;
 }
 
 int film_open(struct film **out, uint64_t face_seed, const struct speech_span *phones,
@@ -97,8 +105,9 @@ int film_open(struct film **out, uint64_t face_seed, const struct speech_span *p
     paint_wall(cr, &f->look, &r);
     cairo_destroy(cr);
     if (f->look.hair_style == 4)
-        f->back = layer(&f->look, face_seed, head_paint_back);
-    f->head = layer(&f->look, face_seed, head_paint_front);
+        f->back = layer_new(&f->look, face_seed, head_paint_back, 1.7, -1.9, 2.4);
+    f->neck = layer_new(&f->look, face_seed, head_paint_neck, 2.9, 0.9, 6);
+    f->head = layer_new(&f->look, face_seed, head_paint_front, HEAD_X, -1.9, HEAD_BOTTOM);
     f->camera = camera_new(&f->look, CLIP_WIDTH, CLIP_HEIGHT, face_seed);
     for (int i = 0; i < 6; i++)
         f->phase[i] = between(&r, 0, 6.2831853);
@@ -107,7 +116,7 @@ int film_open(struct film **out, uint64_t face_seed, const struct speech_span *p
          at += f->look.blink_every_s * between(&r, 0.5, 1.5))
         f->blink_s[f->blinks++] = at;
     *out = f;
-    if (f->camera && cairo_surface_status(f->head) == CAIRO_STATUS_SUCCESS)
+    if (f->camera && cairo_surface_status(f->head.surface) == CAIRO_STATUS_SUCCESS)
         return 0;
     film_close(f);
     *out = NULL;
@@ -120,9 +129,9 @@ void film_close(struct film *f)
         return;
     cairo_surface_destroy(f->wall);
     cairo_surface_destroy(f->frame);
-    cairo_surface_destroy(f->head);
-    if (f->back)
-        cairo_surface_destroy(f->back);
+    cairo_surface_destroy(f->back.surface);
+    cairo_surface_destroy(f->neck.surface);
+    cairo_surface_destroy(f->head.surface);
     camera_free(f->camera);
     memory_free(f);
 }
@@ -154,12 +163,14 @@ static struct motion motion_at(const struct film *f, double s, const struct mout
 }
 
 /* Lays a layer on the context, which is in the head's frame. */
-static void lay(cairo_t *cr, cairo_surface_t *s, double unit_px)
+static void lay(cairo_t *cr, const struct layer *l, double unit_px)
 {
+    if (!l->surface)
+        return;
     cairo_save(cr);
-    cairo_translate(cr, -LAYER_X, LAYER_TOP);
+    cairo_translate(cr, l->left, l->top);
     cairo_scale(cr, 1 / unit_px, 1 / unit_px);
-    cairo_set_source_surface(cr, s, 0, 0);
+    cairo_set_source_surface(cr, l->surface, 0, 0);
     cairo_pattern_set_filter(cairo_get_source(cr), CAIRO_FILTER_BILINEAR);
     cairo_paint(cr);
     cairo_restore(cr);
@@ -169,17 +180,17 @@ static void lay_head(cairo_t *cr, const struct film *f, double drop)
 {
     double chin = 1.77 + f->look.chin, stretch = (chin + drop - HINGE) / (chin - HINGE);
     cairo_save(cr);
-    cairo_rectangle(cr, -LAYER_X, HINGE - 0.06, 2 * LAYER_X, LAYER_BOTTOM);
+    cairo_rectangle(cr, -HEAD_X, HINGE - 0.06, 2 * HEAD_X, HEAD_BOTTOM);
     cairo_clip(cr);
     cairo_translate(cr, 0, HINGE);
     cairo_scale(cr, 1, stretch);
     cairo_translate(cr, 0, -HINGE);
-    lay(cr, f->head, f->look.unit_px);
+    lay(cr, &f->head, f->look.unit_px);
     cairo_restore(cr);
     cairo_save(cr);
-    cairo_rectangle(cr, -LAYER_X, LAYER_TOP, 2 * LAYER_X, HINGE - LAYER_TOP);
+    cairo_rectangle(cr, -HEAD_X, f->head.top, 2 * HEAD_X, HINGE - f->head.top);
     cairo_clip(cr);
-    lay(cr, f->head, f->look.unit_px);
+    lay(cr, &f->head, f->look.unit_px);
     cairo_restore(cr);
 }
 
@@ -201,11 +212,10 @@ static void paint_picture(cairo_t *cr, const struct film *f, double s)
     cairo_rotate(cr, m.turn);
     cairo_scale(cr, m.lean, m.lean);
     cairo_translate(cr, 0, -1.6);
-    if (f->back)
-        lay(cr, f->back, u);
+    lay(cr, &f->back, u);
     cairo_save(cr);
     cairo_set_matrix(cr, &shoulders);
-    head_paint_neck(cr, l);
+    lay(cr, &f->neck, u);
     cairo_restore(cr);
     lay_head(cr, f, mouth_jaw_drop(&pose));
     eyes_paint(cr, l, m.lid, m.gaze_x, m.gaze_y);

@@ -96,11 +96,11 @@ static void paint_nose(cairo_t *cr, const struct look *l)
                                {x + side * 0.20 * w, y + 0.07},
                                {x + side * 0.12 * w, y + 0.075}};
         paint_curve(cr, wing, 4, 0);
-        cairo_set_line_width(cr, 0.028);
-        paint_source(cr, shade, 0.55);
+        cairo_set_line_width(cr, 0.045);
+        paint_source(cr, shade, 0.32);
         cairo_stroke(cr);
-        paint_ellipse(cr, x + side * 0.105 * w, y + 0.065, 0.058 * w, 0.028,
-                      colour_scale(shade, 0.45), 0.85);
+        paint_ellipse(cr, x + side * 0.105 * w, y + 0.065, 0.062 * w, 0.030,
+                      colour_scale(shade, 0.5), 0.75);
     }
     paint_spot(cr, x, y + 0.22, 0.05, 0.14, shade, 0.26 * k); /* philtrum */
 }
@@ -292,8 +292,9 @@ void head_paint_back(cairo_t *cr, const struct look *l, uint64_t seed)
     cairo_restore(cr);
 }
 
-void head_paint_neck(cairo_t *cr, const struct look *l)
+void head_paint_neck(cairo_t *cr, const struct look *l, uint64_t seed)
 {
+    (void)seed;
     struct colour shade = shade_of(l);
     struct colour tone = colour_mix(l->skin, shade, 0.30);
     double w = 0.62 * l->width * l->jaw;
@@ -301,10 +302,14 @@ void head_paint_neck(cairo_t *cr, const struct look *l)
     struct point shirt[] = {{0, 2.42},  {0.55, 2.20}, {0.95, 2.24}, {2.1, 2.62},
                             {2.7, 3.4}, {2.8, 6},     {0, 6}};
     paint_symmetric(cr, shirt, 7);
+    cairo_save(cr);
+    cairo_clip(cr);
     paint_source(cr, l->shirt, 1);
-    cairo_fill(cr);
-    paint_spot(cr, 1.8 * l->light_x, 3.0, 1.6, 1.0, white, 0.12);
-    paint_spot(cr, -1.8 * l->light_x, 3.4, 1.8, 1.4, black, 0.30);
+    cairo_paint(cr);
+    paint_spot(cr, 1.6 * l->light_x, 3.0, 2.2, 1.3, white, 0.14);
+    paint_spot(cr, -1.9 * l->light_x, 3.6, 2.4, 2.0, black, 0.28);
+    paint_spot(cr, 0, 2.2, 1.2, 0.7, black, 0.30);
+    cairo_restore(cr);
     paint_symmetric(cr, neck, 5);
     paint_source(cr, tone, 1);
     cairo_fill(cr);

@@ -8,9 +8,9 @@
 
 #include "look.h"
 
-/* Long hair behind the shoulders' line and the neck's sides. */
+/* Long hair, behind the neck; then neck and shoulders. */
 void head_paint_back(cairo_t *cr, const struct look *l, uint64_t seed);
-void head_paint_neck(cairo_t *cr, const struct look *l);
+void head_paint_neck(cairo_t *cr, const struct look *l, uint64_t seed);
 /* Skin, nose, brows, ears, beard, front hair: everything but eyes and mouth. */
 void head_paint_front(cairo_t *cr, const struct look *l, uint64_t seed);
 

@@ -32,12 +32,12 @@ static void draw_bone(struct look *l, struct random *r)
     l->jaw = about(r, 1.0, 0.07);
     l->chin = about(r, 0.0, 0.05);
     l->forehead = about(r, 0.0, 0.06);
-    l->nose_width = about(r, 1.0, 0.12);
+    l->nose_width = about(r, 1.15, 0.12);
     l->nose_length = about(r, 0.0, 0.035);
     l->mouth_y = about(r, 1.09, 0.03);
     l->mouth_width = about(r, 0.42, 0.03);
-    l->upper_lip = about(r, 0.085, 0.02);
-    l->lower_lip = about(r, 0.125, 0.024);
+    l->upper_lip = about(r, 0.102, 0.022);
+    l->lower_lip = about(r, 0.145, 0.026);
     l->bow = between(r, 0.1, 1.0);
     l->eye_size = about(r, 1.0, 0.08);
     l->eye_slant = about(r, 0.0, 0.025);
@@ -46,6 +46,7 @@ static void draw_bone(struct look *l, struct random *r)
     l->brow_arch = between(r, 0.02, 0.11);
     l->ear = about(r, 1.0, 0.1);
     l->yaw = about(r, 0.0, 0.035);
+    l->mouth_skew = about(r, 0.0, 0.03);
     l->age = random_uniform(r);
 }
 
@@ -65,8 +66,8 @@ static void draw_colour(struct look *l, struct random *r)
     int low = (int)tone;
     l->skin = jitter(r, colour_mix(skins[low], skins[low + 1], tone - low), 0.025);
     struct colour red = {0.74, 0.36, 0.34};
-    l->lip = colour_mix(l->skin, red, between(r, 0.35, 0.75));
-    l->lip = colour_scale(l->lip, between(r, 0.78, 0.98));
+    l->lip = colour_mix(l->skin, red, between(r, 0.40, 0.90));
+    l->lip = colour_scale(l->lip, between(r, 0.76, 0.96));
     l->lip_gloss = between(r, 0.08, 0.40);
     if (chance(r, 0.22)) {
         l->lip = colour_mix(l->lip, sticks[random_below(r, 4)], between(r, 0.5, 0.9));
@@ -77,13 +78,15 @@ static void draw_colour(struct look *l, struct random *r)
     l->shirt = (struct colour){random_uniform(r), random_uniform(r), random_uniform(r)};
     l->shirt = colour_scale(l->shirt, 0.85);
     l->blush = between(r, 0, 0.22);
-    l->teeth_white = between(r, 0.72, 0.95);
+    l->teeth_white = between(r, 0.50, 0.90);
+    l->teeth_show = between(r, 0.1, 1.0);
     l->light =
         (struct colour){between(r, 0.9, 1.06), between(r, 0.94, 1.03), between(r, 0.86, 1.06)};
     l->wall_kind = (int)random_below(r, 4);
     struct colour blue = {0.10, 0.60, 0.80};
     for (int i = 0; i < 2; i++) {
-        struct colour any = {between(r, 0.1, 0.95), between(r, 0.1, 0.95), between(r, 0.1, 0.95)};
+        double grey = between(r, 0.1, 0.9), tint = chance(r, 0.3) ? 0.35 : 0.10;
+        struct colour any = jitter(r, (struct colour){grey, grey, grey}, tint);
         l->wall[i] = l->wall_kind == 0 ? jitter(r, blue, 0.12) : any;
     }
 }
@@ -115,12 +118,12 @@ static void draw_scene(struct look *l, struct random *r)
     l->sway = between(r, 0.2, 1.0);
     l->nod = between(r, 0.0, 1.0);
     l->blink_every_s = between(r, 1.5, 5);
-    l->blur = fmax(0, between(r, -0.1, 0.28));
+    l->blur = between(r, 0.03, 0.33);
     l->noise = between(r, 0, 4.0);
     l->gain = between(r, 0.78, 1.12);
     l->gamma = between(r, 0.85, 1.25);
     l->saturation = between(r, 0.6, 1.15);
-    l->articulation.strength = about(r, 0.92, 0.14);
+    l->articulation.strength = about(r, 0.80, 0.17);
     l->articulation.reach_ms = between(r, 38, 65);
     l->articulation.rest = chance(r, 0.5) ? 0 : between(r, 0, 0.1);
     l->articulation.smile = between(r, -0.15, 0.35);

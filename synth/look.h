@@ -16,11 +16,13 @@ struct look {
     double width, jaw, chin, forehead; /* factors or offsets on the usual outline */
     double nose_width, nose_length, mouth_y, mouth_width, upper_lip, lower_lip, bow;
     double eye_size, eye_slant, brow_y, brow_weight, brow_arch, ear;
-    double yaw; /* -0.12 .. 0.12: how far features sit to a side of the outline */
-    double age; /* 0 .. 1: folds */
+    double mouth_skew; /* radians */
+    double yaw;        /* -0.12 .. 0.12: how far features sit to a side of the outline */
+    double age;        /* 0 .. 1: folds */
     /* colour */
     struct colour skin, lip, hair, iris, shirt, wall[2], light;
     double blush, lip_gloss, teeth_white;
+    double teeth_show; /* 0: the upper row stays behind the lip, 1: all of it is seen */
     /* hair */
     int hair_style; /* 0 bald .. 4 long */
     double fringe, parting;

@@ -126,7 +126,8 @@ static void paint_inside(cairo_t *cr, const struct look *l, const struct rim *m,
     cairo_paint(cr);
     double gap = m->up + m->down;
     /* teeth: the lower row rides on the jaw and meets the upper one when `teeth` is 1 */
-    double upper_edge = -m->up + 0.028 + 0.055 * fmin(1, gap / 0.12);
+    double upper_edge = -m->up + 0.010 + 0.070 * l->teeth_show * fmin(1, gap / 0.12);
+    upper_edge += 0.03 * p->tuck * (1 - l->teeth_show);
     double lower_edge = m->down - 0.015 - 0.05 * (1 - p->open);
     lower_edge += (upper_edge + 0.006 - lower_edge) * p->teeth * 0.95;
     double between_teeth = p->tongue > 0.85 ? (p->tongue - 0.85) / 0.15 : 0;
@@ -146,7 +147,7 @@ static void paint_inside(cairo_t *cr, const struct look *l, const struct rim *m,
         paint_ellipse(cr, 0, y, 0.50 * m->inner_half, 0.055 + 0.12 * gap, tongue, between_teeth);
         paint_spot(cr, 0, y - 0.02, 0.3 * m->inner_half, 0.04, white, 0.30 * between_teeth);
     }
-    paint_spot(cr, 0, -m->up - 0.015, m->inner_half * 1.2, 0.05, black, 0.55);
+    paint_spot(cr, 0, -m->up - 0.015, m->inner_half * 1.2, 0.075, black, 0.65);
     paint_spot(cr, m->inner_half, m->corner, 0.45 * m->inner_half, 0.2, black, 0.75);
     paint_spot(cr, -m->inner_half, m->corner, 0.45 * m->inner_half, 0.2, black, 0.75);
     cairo_restore(cr);
@@ -180,9 +181,12 @@ static void paint_lips(cairo_t *cr, const struct look *l, const struct rim *m,
     paint_spot(cr, x, -m->up - 0.62 * m->upper, 0.40 * m->half, 0.26 * m->upper, white,
                0.5 * gloss);
     inner(cr, m);
-    cairo_set_line_width(cr, 0.022 + 0.012 * p->press);
-    paint_source(cr, colour_scale(l->lip, 0.32), 0.75);
-    cairo_stroke(cr);
+    for (int pass = 0; pass < 3; pass++) { /* the line between the lips, soft */
+        cairo_set_line_width(cr, 0.052 - 0.016 * pass);
+        paint_source(cr, colour_scale(l->lip, 0.36), 0.30);
+        cairo_stroke_preserve(cr);
+    }
+    cairo_new_path(cr);
 }
 
 /* The skin around: shade under the lower lip, dimples at the corners, a rim of light above. */
@@ -204,6 +208,7 @@ void mouth_paint(cairo_t *cr, const struct look *l, const struct mouth_pose *pos
     struct rim m = shape(l, pose);
     cairo_save(cr);
     cairo_translate(cr, l->yaw * 0.9, l->mouth_y);
+    cairo_rotate(cr, l->mouth_skew);
     paint_around(cr, l, &m, pose);
     if (m.up + m.down > 0.012)
         paint_inside(cr, l, &m, pose);
