@@ -74,6 +74,11 @@ int64_t mouth_tracker_found(const struct mouth_tracker *t)
     return t->found;
 }
 
+static float between(float from, float to, float w)
+{
+    return from + w * (to - from);
+}
+
 /* Settles the gap settled..end-1: landmarks on the line from the last known to those of `end`
    (close), or copies of the only side that is known, or none. */
 static void settle_gap(struct mouth_tracker *t, int64_t end, bool close)
@@ -91,11 +96,11 @@ static void settle_gap(struct mouth_tracker *t, int64_t end, bool close)
         s->source = MOUTH_GUESSED;
         for (int i = 0; i < FACE_LANDMARKS; i++)
             for (int axis = 0; axis < 2; axis++)
-                s->points[i][axis] = (1 - w) * before->points[i][axis] + w * after->points[i][axis];
-        s->box.left = (1 - w) * before->box.left + w * after->box.left;
-        s->box.top = (1 - w) * before->box.top + w * after->box.top;
-        s->box.right = (1 - w) * before->box.right + w * after->box.right;
-        s->box.bottom = (1 - w) * before->box.bottom + w * after->box.bottom;
+                s->points[i][axis] = between(before->points[i][axis], after->points[i][axis], w);
+        s->box.left = between(before->box.left, after->box.left, w);
+        s->box.top = between(before->box.top, after->box.top, w);
+        s->box.right = between(before->box.right, after->box.right, w);
+        s->box.bottom = between(before->box.bottom, after->box.bottom, w);
     }
     t->settled = end;
 }
