@@ -115,17 +115,16 @@ static int read_pipeline(struct tokenizer *t, const json_t *root, struct error *
         t->prefix_space = true;
     else if (normalizer && !json_is_null(normalizer))
         return error_set(err, ERROR_UNSUPPORTED, "a normalizer that is not known here");
-    const json_t *steps = json_object_get(root, "pre_tokenizer");
+    const json_t *step = json_object_get(root, "pre_tokenizer"), *steps = NULL;
+    if (text_is(step, "type", "Sequence"))
+        steps = json_object_get(step, "pretokenizers");
     bool last = false;
-    if (!text_is(steps, "type", "Sequence"))
-        return read_split(t, steps, &last, err);
-    steps = json_object_get(steps, "pretokenizers");
-    for (size_t i = 0; i < json_array_size(steps); i++) {
-        int rc = read_split(t, json_array_get(steps, i), &last, err);
-        if (rc)
-            return rc;
-    }
-    return last ? 0 : error_set(err, ERROR_UNSUPPORTED, "a pre-tokenizer without ByteLevel");
+    int rc = steps ? 0 : read_split(t, step, &last, err);
+    for (size_t i = 0; i < json_array_size(steps) && !rc; i++)
+        rc = read_split(t, json_array_get(steps, i), &last, err);
+    if (!rc && !last)
+        rc = error_set(err, ERROR_UNSUPPORTED, "a pre-tokenizer without ByteLevel");
+    return rc;
 }
 
 static bool read_id(int32_t *id, const struct tokenizer *t, const json_t *value)

@@ -38,6 +38,7 @@ static void use(const struct tokenizer *t, const char *text, size_t length, bool
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct tokenizer_options options = {.vocabulary = 300, .prefix_space = true};
     char path[64];
     struct error err;
     struct tokenizer *t;
@@ -52,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
             tokenizer_free(t);
         }
-    } else if (tokenizer_train(&t, path, NULL, &err) == 0) {
+    } else if (tokenizer_train(&t, path, &options, &err) == 0) {
         use(t, text, size, true);
         tokenizer_free(t);
     }

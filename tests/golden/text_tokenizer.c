@@ -32,7 +32,7 @@ static struct tokenizer *make(const json_t *rows, int which)
     };
     struct error err = {0};
     struct strbuf text;
-    struct tokenizer *trained, *t = NULL;
+    struct tokenizer *trained = NULL, *t = NULL;
     char path[4096];
     strbuf_init(&text, 1 << 24);
     for (size_t i = 0; i < json_array_size(rows); i++) {
