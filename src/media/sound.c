@@ -126,7 +126,7 @@ bool sound_pull(struct sound *s, struct media_chunk *chunk)
         count = s->silence < SILENCE_CHUNK ? s->silence : SILENCE_CHUNK;
         chunk->pcm = silence;
         s->silence -= count;
-    } else {
+    } else if (s->body) {
         count = s->body;
         chunk->pcm = s->buffer + s->read;
         s->body = 0;

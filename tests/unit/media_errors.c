@@ -33,12 +33,13 @@ static void not_media(void **state)
 {
     (void)state;
     static const char text[] = "Dear diary,\ntoday nothing happened.\n";
+    static const char list[] = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n";
     char path[256];
     write_bytes(made_path(path, "clip.mp4"), text, sizeof text - 1);
     expect(path, ERROR_FORMAT, "not a media file");
     write_bytes(path, "", 0);
     expect(path, ERROR_FORMAT, "empty");
-    write_bytes(path, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n", 57);
+    write_bytes(path, list, sizeof list - 1);
     struct seen seen = made_read(path, NULL);
     assert_true(seen.code < 0);
     made_remove(path);
