@@ -184,7 +184,7 @@ static void rows_of(const struct device *d, struct random *r, int64_t rows, int6
         target[i] = (int32_t)random_below(r, width + 1) - 1;
     target[0] = 0;
     for (int i = 0; i < 4 && width > 1; i++) { /* of one class both are 0 but for rounding */
-        const float *weight = i & 1 ? g : NULL, smoothing = i & 2 ? 0.1f : 0;
+        const float *weight = i & 1 ? p : NULL, smoothing = i & 2 ? 0.1f : 0;
         AGAINST("cross_entropy", n,
                 d->cross_entropy(out, x, target, weight, smoothing, rows, width));
         AGAINST("cross_entropy loss", 1,

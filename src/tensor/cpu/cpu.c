@@ -146,20 +146,64 @@ static double sum_of_squares(const float *x, int64_t n)
 
 /* ---- products ----------------------------------------------------------------------------- */
 
+static bool use_bf16(enum precision precision)
+{
+    return precision == PRECISION_BF16 && simd_supported(&simd_avx512);
+}
+
+/* Scratch with rows [rows, width] in bfloat16. */
+static uint16_t *rounded(const float *x, int64_t rows, int64_t width, int64_t stride)
+{
+    uint16_t *to = scratch_take(rows * width * sizeof *to);
+    simd_best()->to_bf16(to, x, rows, width, stride);
+    return to;
+}
+
 static void gemm(const struct gemm *g)
 {
-    struct product p = {g->trans_a, g->trans_b, g->m, g->n, g->k,    g->lda, g->ldb,
-                        g->ldc,     g->beta,    g->a, g->b, g->bias, g->c,   PRECISION_F32};
+    struct product p = {.trans_a = g->trans_a,
+                        .trans_b = g->trans_b,
+                        .m = g->m,
+                        .n = g->n,
+                        .k = g->k,
+                        .lda = g->lda,
+                        .ldb = g->ldb,
+                        .ldc = g->ldc,
+                        .beta = g->beta,
+                        .a = g->a,
+                        .b = g->b,
+                        .bias = g->bias,
+                        .c = g->c};
+    uint16_t *a = NULL, *b = NULL;
+    if (use_bf16(g->precision)) {
+        p.precision = PRECISION_BF16;
+        p.lda = g->trans_a ? g->m : g->k;
+        p.ldb = g->trans_b ? g->k : g->n;
+        p.a = a = rounded(g->a, g->trans_a ? g->k : g->m, p.lda, g->lda);
+        p.b = b = rounded(g->b, g->trans_b ? g->n : g->k, p.ldb, g->ldb);
+    }
     if (!onednn_product(&p))
         device_reference.gemm(g);
+    scratch_give(a);
+    scratch_give(b);
 }
 
 static void linear(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
                    enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    gemm(&(struct gemm){false, true, rows, out, in, in, in, out, 0, x, weight->data, bias, y,
-                        precision});
+    gemm(&(struct gemm){.trans_b = true,
+                        .m = rows,
+                        .n = out,
+                        .k = in,
+                        .lda = in,
+                        .ldb = in,
+                        .ldc = out,
+                        .a = x,
+                        .b = weight->data,
+                        .bias = bias,
+                        .c = y,
+                        .precision = precision});
 }
 
 static void pack_free(struct pack *pack)
@@ -167,13 +211,34 @@ static void pack_free(struct pack *pack)
     memory_free(pack);
 }
 
+static int64_t outputs_of(const struct convolution_sizes *s)
+{
+    return s->batch * s->out[0] * s->out[1] * s->out[2];
+}
+
+static int64_t inputs_of(const struct convolution_sizes *s)
+{
+    return s->batch * s->in[0] * s->in[1] * s->in[2];
+}
+
+/* x as it is, or (then *made is to be given back) as bfloat16; s->precision says which. */
+static const void *operand(const float *x, int64_t rows, int64_t width,
+                           const struct convolution_sizes *s, uint16_t **made)
+{
+    *made = s->precision == PRECISION_BF16 ? rounded(x, rows, width, width) : NULL;
+    return *made ? (const void *)*made : x;
+}
+
 static void convolution(float *y, const float *x, const float *weight, const float *bias,
                         const struct convolution_sizes *s)
 {
     struct convolution_sizes f = *s;
-    f.precision = PRECISION_F32;
-    if (!onednn_convolution(y, x, weight, bias, &f))
+    uint16_t *made;
+    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
+    const void *in = operand(x, inputs_of(s), s->channels, &f, &made);
+    if (!onednn_convolution(y, in, weight, bias, &f))
         device_reference.convolution(y, x, weight, bias, s);
+    scratch_give(made);
 }
 
 static void convolution_backward_input(float *dx, const float *dy, const float *weight,
@@ -181,35 +246,42 @@ static void convolution_backward_input(float *dx, const float *dy, const float *
 {
     if (!dx)
         return;
-    int64_t n = s->batch * s->in[0] * s->in[1] * s->in[2] * s->channels;
     struct convolution_sizes f = *s;
-    f.precision = PRECISION_F32;
+    uint16_t *made;
+    int64_t n = inputs_of(s) * s->channels;
+    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
+    const void *in = operand(dy, outputs_of(s), s->filters, &f, &made);
     float *t = scratch_take(n * sizeof *t);
-    if (onednn_convolution_backward_input(t, dy, weight, &f))
+    if (onednn_convolution_backward_input(t, in, weight, &f))
         add(dx, dx, t, n);
     else
         device_reference.convolution_backward_input(dx, dy, weight, s);
     scratch_give(t);
+    scratch_give(made);
 }
 
 static void convolution_backward_weight(float *dweight, float *dbias, const float *dy,
                                         const float *x, const struct convolution_sizes *s)
 {
-    int64_t n =
-        s->filters * s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
-    struct convolution_sizes f = *s;
-    f.precision = PRECISION_F32;
     if (dbias)
-        add_periodic_backward(dbias, dy, s->batch * s->out[0] * s->out[1] * s->out[2], s->filters,
-                              1);
+        add_periodic_backward(dbias, dy, outputs_of(s), s->filters, 1);
     if (!dweight)
         return;
+    struct convolution_sizes f = *s;
+    uint16_t *made_x, *made_dy;
+    int64_t n =
+        s->filters * s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
+    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
+    const void *in_x = operand(x, inputs_of(s), s->channels, &f, &made_x);
+    const void *in_dy = operand(dy, outputs_of(s), s->filters, &f, &made_dy);
     float *t = scratch_take(n * sizeof *t);
-    if (onednn_convolution_backward_weight(t, dy, x, &f))
+    if (onednn_convolution_backward_weight(t, in_dy, in_x, &f))
         add(dweight, dweight, t, n);
     else
         device_reference.convolution_backward_weight(dweight, NULL, dy, x, s);
     scratch_give(t);
+    scratch_give(made_dy);
+    scratch_give(made_x);
 }
 
 const struct device device_cpu = {
