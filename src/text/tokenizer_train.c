@@ -99,6 +99,8 @@ static int cut_lines(struct trainer *r, const struct tokenizer *t, const struct 
 static int make_words(struct trainer *r, struct error *err)
 {
     size_t bytes = 0, distinct = 0;
+    if (!r->piece_count)
+        return error_set(err, ERROR_FORMAT, "no text to learn from");
     qsort(r->pieces, r->piece_count, sizeof *r->pieces, compare_pieces);
     for (size_t i = 0; i < r->piece_count; i++) {
         if (i && compare_pieces(&r->pieces[i - 1], &r->pieces[i]) == 0)
@@ -256,7 +258,7 @@ int tokenizer_train(struct tokenizer **out, const char *path,
     if (rc)
         return rc;
     if (!map.size)
-        rc = error_set(err, ERROR_FORMAT, "no text to learn from");
+        rc = error_set(err, ERROR_FORMAT, "it is empty");
     else if (map.size > MAX_TRAINING_BYTES)
         rc = error_set(err, ERROR_LIMIT, "%zu bytes, a tokenizer learns from at most %zu", map.size,
                        MAX_TRAINING_BYTES);

@@ -339,6 +339,10 @@ static void test_hostile_expression(void **state)
     assert_int_equal(tokenizer_train(&t, path, &(struct tokenizer_options){.vocabulary = 7}, &err),
                      ERROR_USAGE);
     assert_int_equal(tokenizer_train(&t, "/nonexistent", NULL, &err), ERROR_IO);
+    for (size_t size = 0; size < 3; size++) { /* nothing to learn from */
+        assert_int_equal(file_write(path, "\n\n", size, &err), 0);
+        assert_int_equal(tokenizer_train(&t, path, NULL, &err), ERROR_FORMAT);
+    }
 }
 
 /* A published file of SentencePiece type is named as what it is not. */
