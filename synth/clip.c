@@ -61,7 +61,7 @@ static int write_clip(const struct recording *sound, const struct speech *speech
     int rc = 0, pictures = (int)(sound->samples / PICTURE_SAMPLES);
     if (!plan->sound_only) {
         options.width = CLIP_WIDTH, options.height = CLIP_HEIGHT, options.fps_num = CLIP_FPS;
-        options.fps_den = 1, options.quality = 24;
+        options.fps_den = 1, options.quality = 22;
         rc = film_open(&film, plan->face_seed, speech->phones, speech->phone_count, sound->lead_ms,
                        pictures, err);
     }
