@@ -29,13 +29,17 @@ static const char help_more[] =
     "                   (null: clean), wer, wer_low, wer_high, cer, words, errors, clips, failed,\n"
     "                   prompt_tokens, seconds, rtf}]}\n"
     "  --hypotheses F   write every clip's reference and result there, tab-separated\n"
+    "  --example        show the first clip's text in every row\n"
     "  --clips N        only so many clips, evenly taken\n"
     "  --seed N         of the noise's offsets and the bootstrap (default 1)\n"
     "  --cache DIR      keep decoded clips there between runs\n";
 
 struct run {
     struct progress progress;
-    FILE *hypotheses; /* NULL: not wanted */
+    FILE *hypotheses;               /* NULL: not wanted */
+    const char *example_path;       /* of the first clip, once it is known */
+    char *examples[MAX_CONDITIONS]; /* its result in each condition, in order; --example */
+    int example_count;
 };
 
 static int report(void *arg, int64_t done, int64_t total, const char *note)
@@ -51,6 +55,10 @@ static void utterance(void *arg, const struct manifest_entry *entry, const struc
                       const char *hypothesis)
 {
     struct run *run = arg;
+    if (!run->example_path)
+        run->example_path = entry->path;
+    if (run->example_path == entry->path && run->example_count < MAX_CONDITIONS)
+        run->examples[run->example_count++] = memory_strdup(hypothesis);
     if (run->hypotheses)
         fprintf(run->hypotheses, "%s\t%s\t%d,%d\t%g\t%s\t%s\n", entry->path, task_name(k->task),
                 k->audio_rate, k->video_rate, k->snr_db, entry->text, hypothesis);
@@ -88,9 +96,10 @@ static int write_json(const char *path, const struct session *s, const char *man
     return rc;
 }
 
-static void print_table(const struct score *scores, int count)
+static void print_table(const struct score *scores, int count, char *const *examples)
 {
-    printf("task  rate    noise      WER %%   95 %% interval   words  tokens  ms/clip  failed\n");
+    printf("task  rate    noise      WER %%   95 %% interval   words  tokens  ms/clip  failed%s\n",
+           examples ? "  the first clip" : "");
     for (int i = 0; i < count; i++) {
         const struct score *s = &scores[i];
         const struct condition *k = &s->condition;
@@ -100,10 +109,11 @@ static void print_table(const struct score *scores, int count)
         if (isfinite(k->snr_db))
             snprintf(noise, sizeof noise, "%g dB", k->snr_db);
         double clips = s->clips ? (double)s->clips : 1;
-        printf("%-5s %-7s %-8s %7.2f   %5.1f - %5.1f  %6lld  %6.1f  %7.1f  %6lld\n",
+        printf("%-5s %-7s %-8s %7.2f   %5.1f - %5.1f  %6lld  %6.1f  %7.1f  %6lld  %s\n",
                task_name(k->task), rate, noise, 100 * wer_rate(&s->words), 100 * s->interval.low,
                100 * s->interval.high, (long long)s->words.length, (double)s->prompt_tokens / clips,
-               1e3 * s->seconds / clips, (long long)s->failed);
+               1e3 * s->seconds / clips, (long long)s->failed,
+               examples && examples[i] ? examples[i] : "");
     }
 }
 
@@ -130,6 +140,7 @@ static int make_conditions(struct condition *list, const struct session *s, stru
 struct arguments {
     const char *manifest, *json, *hypotheses;
     struct evaluate_options options;
+    bool example;
     int clips, seed;
 };
 
@@ -160,12 +171,14 @@ static int run_evaluation(struct session *s, struct arguments *a, struct error *
         rc = evaluate(scores, conditions, count, &s->transcriber, &manifest, &a->options, err);
     progress_end(&run.progress);
     if (!rc) {
-        print_table(scores, count);
+        print_table(scores, count, a->example ? run.examples : NULL);
         if (a->json)
             rc = write_json(a->json, s, a->manifest, scores, count, err);
         for (int i = 0; i < count; i++)
             score_release(&scores[i]);
     }
+    for (int i = 0; i < run.example_count; i++)
+        memory_free(run.examples[i]);
     if (run.hypotheses)
         fclose(run.hypotheses);
     manifest_release(&manifest);
@@ -174,7 +187,7 @@ static int run_evaluation(struct session *s, struct arguments *a, struct error *
 
 int command_evaluate(int argc, char **argv)
 {
-    enum { MANIFEST = 256, JSON, HYPOTHESES, CLIPS, SEED, CACHE, HELP };
+    enum { MANIFEST = 256, JSON, HYPOTHESES, CLIPS, SEED, CACHE, EXAMPLE, HELP };
     static const struct option options[] = {SESSION_OPTIONS,
                                             {"manifest", required_argument, NULL, MANIFEST},
                                             {"json", required_argument, NULL, JSON},
@@ -182,6 +195,7 @@ int command_evaluate(int argc, char **argv)
                                             {"clips", required_argument, NULL, CLIPS},
                                             {"seed", required_argument, NULL, SEED},
                                             {"cache", required_argument, NULL, CACHE},
+                                            {"example", no_argument, NULL, EXAMPLE},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
     struct session session;
@@ -202,6 +216,8 @@ int command_evaluate(int argc, char **argv)
             a.hypotheses = optarg;
         else if (option == CACHE)
             a.options.cache = optarg;
+        else if (option == EXAMPLE)
+            a.example = true;
         else if (option == CLIPS)
             rc = option_integer(&a.clips, optarg, 1, 1 << 30);
         else if (option == SEED)

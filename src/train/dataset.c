@@ -1,6 +1,7 @@
 #include "train/dataset.h"
 #include "base/memory.h"
 #include "features/clip_cache.h"
+#include "features/face.h"
 #include "text/manifest.h"
 
 #include <stdio.h>
@@ -33,7 +34,6 @@ static void sample_release(struct sample *s)
     for (int i = 0; i < s->word_count; i++)
         memory_free(s->words[i].text);
     memory_free(s->words);
-    memory_free(s->ids);
     memory_free(s->path);
     memory_free(s->text);
     clip_release(&s->clip);
@@ -76,26 +76,60 @@ static void note_broken_line(void *arg, const char *message)
     note(arg, message);
 }
 
-/* A clip that cannot be read is told of and left out; only memory and a cancel end the load. */
+int64_t sample_frames(const struct sample *s)
+{
+    int64_t sound = s->clip.samples / FRAME_SAMPLES;
+    if (!s->clip.has_face)
+        return sound;
+    return s->clip.has_sound && sound < s->clip.frames ? sound : s->clip.frames;
+}
+
+int64_t longest_frames(const struct recognizer_config *model)
+{
+    return model->has_audio ? model->audio.positions / 2 : 750; /* 50 positions a second; 30 s */
+}
+
+/* Whether every excerpt of it can be trained on. */
+static int check_sample(const struct sample *s, const struct train_config *config,
+                        struct error *err)
+{
+    int64_t frames = sample_frames(s), most = longest_frames(&config->model);
+    if (frames < 1)
+        return error_set(err, ERROR_FORMAT, "%s: shorter than a picture (40 ms)", s->path);
+    if (frames > most)
+        return error_set(err, ERROR_LIMIT, "%s: %.1f s, the model's encoders take %.1f s", s->path,
+                         (double)frames / 25, (double)most / 25);
+    for (int i = 0; i < s->word_count; i++)
+        if (s->words[i].start_ms >= frames * FRAME_MS)
+            return error_set(err, ERROR_FORMAT, "%s: the word \"%.64s\" begins after its end",
+                             s->path, s->words[i].text);
+    return 0;
+}
+
+/* A clip that cannot be trained on is told of and left out; only memory and a cancel end the load.
+ */
 static int load_clip(struct dataset *d, const struct manifest_entry *entry, int source,
-                     const char *cache, struct notes *n, struct error *err)
+                     const struct train_config *config, struct face_finder *finder, struct notes *n,
+                     struct error *err)
 {
     struct sample *s = &d->samples[d->count];
-    const struct clip_options options = {0};
-    int rc = clip_cache_load(&s->clip, cache, entry->path, &options, err);
-    if (!rc && !s->clip.has_sound && !s->clip.has_face)
-        rc = error_set(err, ERROR_NO_FACE, "%s: neither sound nor a face", entry->path);
-    if (rc && rc != ERROR_MEMORY) {
-        note(n, err->message);
-        return 0;
-    }
+    const struct clip_options options = {.no_sound = !config->model.has_audio,
+                                         .no_pictures = !config->model.has_video,
+                                         .finder = finder};
+    int rc = clip_cache_load(&s->clip, config->cache, entry->path, &options, err);
     if (!rc)
         rc = copy_entry(s, entry, source, err);
-    if (rc)
-        sample_release(s);
-    else
+    if (!rc)
+        rc = check_sample(s, config, err);
+    if (!rc) {
         d->count++;
-    return rc;
+        return 0;
+    }
+    sample_release(s);
+    if (rc == ERROR_MEMORY)
+        return rc;
+    note(n, err->message);
+    return 0;
 }
 
 static int load_source(struct dataset *d, const struct train_config *config, int source,
@@ -103,19 +137,26 @@ static int load_source(struct dataset *d, const struct train_config *config, int
 {
     struct manifest m;
     struct notes n = {.progress = progress};
-    int rc = manifest_load(&m, config->sources[source].manifest, note_broken_line, &n, err);
+    struct face_finder *finder = NULL;
+    int rc = face_finder_open(&finder, err); /* its models are loaded when first needed */
     if (rc)
         return rc;
+    rc = manifest_load(&m, config->sources[source].manifest, note_broken_line, &n, err);
+    if (rc) {
+        face_finder_close(finder);
+        return rc;
+    }
     n.total = (int)m.count;
     rc = reserve(d, m.count, err);
     for (int64_t i = 0; !rc && i < m.count; i++) {
-        rc = load_clip(d, &m.entries[i], source, config->cache, &n, err);
+        rc = load_clip(d, &m.entries[i], source, config, finder, &n, err);
         n.done = (int)i + 1;
         note(&n, NULL);
         if (!rc && n.stop)
             rc = error_set(err, ERROR_CANCELLED, "stopped while reading clips");
     }
     manifest_release(&m);
+    face_finder_close(finder);
     return rc;
 }
 
@@ -187,23 +228,6 @@ int dataset_load(struct dataset *d, const struct train_config *config,
     return rc;
 }
 
-int dataset_encode(struct dataset *d, const struct tokenizer *tokenizer, struct error *err)
-{
-    for (int i = 0; i < d->count; i++) {
-        struct sample *s = &d->samples[i];
-        size_t length = strlen(s->text);
-        memory_free(s->ids);
-        s->ids = memory_new(length + 1, sizeof *s->ids);
-        if (!s->ids)
-            return out_of_memory(err);
-        int64_t n = tokenizer_encode(tokenizer, s->ids, s->text, length, err);
-        if (n < 0)
-            return (int)n;
-        s->id_count = (int)n;
-    }
-    return 0;
-}
-
 void dataset_release(struct dataset *d)
 {
     for (int i = 0; i < d->count; i++)
@@ -221,11 +245,6 @@ const struct sample *dataset_draw(const struct dataset *d, struct random *random
         source++;
     int start = d->source_start[source], count = d->source_start[source + 1] - start;
     return &d->samples[start + random_below(random, count)];
-}
-
-static int64_t sample_frames(const struct sample *s)
-{
-    return s->clip.has_face ? s->clip.frames : s->clip.samples / 640;
 }
 
 const struct sample *dataset_draw_near(const struct dataset *d, const struct sample *like,

@@ -1,16 +1,20 @@
 /*
  * The training clips, decoded once (features/clip_cache) and held in memory: sound as float 16 kHz,
- * mouth crops as bytes, the transcript's tokens, and, where the manifest has word times, the words
- * with their classes for the auxiliary frame loss (class 0 is silence; the words of all sources in
- * alphabetical order follow).
+ * mouth crops as bytes, the transcript, and, where the manifest has word times, the words with
+ * their classes for the auxiliary frame loss (class 0 is silence; the words of all sources in
+ * alphabetical order follow). Streams that the model has no encoder for are not read; clips that
+ * cannot be trained on (unreadable, too short, longer than the encoders take, word times beyond the
+ * end) are told of and left out.
  */
 #ifndef TRAIN_DATASET_H
 #define TRAIN_DATASET_H
 
 #include "base/random.h"
 #include "features/clip.h"
-#include "text/tokenizer.h"
 #include "train/train_config.h"
+
+#define FRAME_MS 40 /* at 25 fps */
+#define FRAME_SAMPLES 640
 
 struct timed_word {
     int start_ms, end_ms;
@@ -22,8 +26,6 @@ struct sample {
     struct clip clip;
     char *path, *text;
     int source;
-    int32_t *ids; /* [id_count], without BOS and EOS */
-    int id_count;
     struct timed_word *words; /* [word_count]; 0: the manifest has no times */
     int word_count;
 };
@@ -47,9 +49,12 @@ struct dataset_progress {
 /* Reads all sources. */
 int dataset_load(struct dataset *d, const struct train_config *config,
                  const struct dataset_progress *progress, struct error *err);
-/* After a tokenizer is there: fills ids of each sample. */
-int dataset_encode(struct dataset *d, const struct tokenizer *tokenizer, struct error *err);
 void dataset_release(struct dataset *d);
+
+/* Length at 25 fps: what both streams have, where both are there. */
+int64_t sample_frames(const struct sample *s);
+/* The longest clip that the model's encoders take, at 25 fps. */
+int64_t longest_frames(const struct recognizer_config *model);
 
 /* A sample by the sources' weights. */
 const struct sample *dataset_draw(const struct dataset *d, struct random *random);

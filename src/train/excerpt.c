@@ -17,14 +17,6 @@ static int64_t nearest_frame(int ms)
     return (ms + FRAME_MS / 2) / FRAME_MS;
 }
 
-static int64_t sample_frames(const struct sample *s)
-{
-    int64_t sound = s->clip.samples / FRAME_SAMPLES;
-    if (!s->clip.has_face)
-        return sound;
-    return s->clip.has_sound && sound < s->clip.frames ? sound : s->clip.frames;
-}
-
 static int64_t clamp(int64_t x, int64_t low, int64_t high)
 {
     return x < low ? low : x > high ? high : x;
@@ -60,8 +52,8 @@ static int plan(struct piece *pieces, const struct dataset *d, const struct samp
         int64_t start = clamp(nearest_frame(from->words[i].start_ms), 0, limit);
         int64_t end = clamp(nearest_frame(from->words[i].end_ms), start, limit);
         const struct piece *last = &pieces[n - 1];
-        if (last->from == from && last->end < start && (last->word == i - 1 || i == 0))
-            start = last->end; /* the pause between two words of one clip stays */
+        if (last->from == from) /* the pause between two words of one clip stays, once */
+            start = last->end < end ? last->end : end;
         pieces[n++] = (struct piece){from, start, end, i};
     }
     const struct piece *last = &pieces[n - 1];

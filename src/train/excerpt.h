@@ -7,9 +7,6 @@
 
 #include "train/dataset.h"
 
-#define FRAME_MS 40
-#define FRAME_SAMPLES 640
-
 struct excerpt {
     int64_t frames;
     float *pcm;     /* [frames * FRAME_SAMPLES] or NULL */

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,68 +27,92 @@ static const struct stage_config stage_defaults = {
     .augment = {.margin = -1, .whole = 1},
 };
 
-/* One JSON key and where its value goes. */
-enum kind { KIND_DOUBLE, KIND_RAMP, KIND_TASKS, KIND_INT, KIND_INT64, KIND_BOOL, KIND_STRING };
+/* How a value is written; the first three are so many numbers. */
+enum kind {
+    KIND_DOUBLE = 1,
+    KIND_RAMP = 2,
+    KIND_TASKS = 3,
+    KIND_INT,
+    KIND_INT64,
+    KIND_BOOL,
+    KIND_STRING
+};
 
+static const char *const kind_names[] = {
+    [KIND_DOUBLE] = "a number",
+    [KIND_RAMP] = "a number, or [from, to],",
+    [KIND_TASKS] = "a number, or [asr, vsr, avsr],",
+    [KIND_INT] = "a whole number",
+    [KIND_INT64] = "a whole number",
+    [KIND_BOOL] = "true or false",
+    [KIND_STRING] = "a text",
+};
+
+/* One JSON key, where its value goes (NULL: it is read elsewhere), and the limits of numbers. */
 struct field {
     const char *key;
     enum kind kind;
     void *to;
+    double low, high;
 };
 
-static int read_numbers(double *to, size_t count, const json_t *value)
+static int read_number(double *to, const struct field *f, const json_t *value)
 {
-    if (json_is_number(value)) {
-        for (size_t i = 0; i < count; i++)
-            to[i] = json_number_value(value);
-        return 0;
-    }
-    if (!json_is_array(value) || json_array_size(value) != count)
+    *to = json_number_value(value);
+    return json_is_number(value) && *to >= f->low && *to <= f->high ? 0 : -1;
+}
+
+static int read_numbers(const struct field *f, const json_t *value)
+{
+    double *to = f->to;
+    size_t count = f->kind;
+    if (json_is_array(value) && json_array_size(value) != count)
         return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (!json_is_number(json_array_get(value, i)))
+    for (size_t i = 0; i < count; i++)
+        if (read_number(&to[i], f, json_is_array(value) ? json_array_get(value, i) : value))
             return -1;
-        to[i] = json_number_value(json_array_get(value, i));
-    }
     return 0;
 }
 
-static int read_integer(int64_t *to, int64_t low, int64_t high, const json_t *value)
+static int read_integer(const struct field *f, const json_t *value)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < low ||
-        json_integer_value(value) > high)
+    double number;
+    if (!json_is_integer(value) || read_number(&number, f, value))
         return -1;
-    *to = json_integer_value(value);
+    if (f->kind == KIND_INT)
+        *(int *)f->to = (int)json_integer_value(value);
+    else
+        *(int64_t *)f->to = json_integer_value(value);
     return 0;
 }
 
 static int read_value(const struct field *f, const json_t *value)
 {
-    int64_t number = 0;
-    int rc = 0;
     switch (f->kind) {
     case KIND_DOUBLE:
-        return read_numbers(f->to, 1, value);
     case KIND_RAMP:
-        return read_numbers(f->to, 2, value);
     case KIND_TASKS:
-        return read_numbers(f->to, 3, value);
+        return read_numbers(f, value);
     case KIND_INT:
-        rc = read_integer(&number, -1, 1 << 30, value);
-        *(int *)f->to = (int)number;
-        return rc;
     case KIND_INT64:
-        return read_integer(f->to, 0, (int64_t)1 << 53, value);
+        return read_integer(f, value);
     case KIND_BOOL:
         *(bool *)f->to = json_is_true(value);
         return json_is_boolean(value) ? 0 : -1;
     case KIND_STRING:
-        if (!json_is_string(value))
-            return -1;
-        *(char **)f->to = memory_strdup(json_string_value(value));
+        *(char **)f->to = json_is_string(value) ? memory_strdup(json_string_value(value)) : NULL;
         return *(char **)f->to ? 0 : -1;
     }
     return -1;
+}
+
+static int bad_value(const struct field *f, const char *path, const char *where, struct error *err)
+{
+    if (f->kind >= KIND_BOOL)
+        return error_set(err, ERROR_FORMAT, "%s: %s: \"%s\" must be %s", path, where, f->key,
+                         kind_names[f->kind]);
+    return error_set(err, ERROR_FORMAT, "%s: %s: \"%s\" must be %s %.12g to %.12g", path, where,
+                     f->key, kind_names[f->kind], f->low, f->high);
 }
 
 static int read_object(const struct field *fields, size_t count, json_t *object, const char *path,
@@ -96,7 +121,7 @@ static int read_object(const struct field *fields, size_t count, json_t *object,
     const char *key;
     json_t *value;
     if (!json_is_object(object))
-        return error_set(err, ERROR_FORMAT, "%s: \"%s\" should be an object", path, where);
+        return error_set(err, ERROR_FORMAT, "%s: %s must be an object, {...}", path, where);
     json_object_foreach(object, key, value)
     {
         const struct field *f = NULL;
@@ -104,18 +129,17 @@ static int read_object(const struct field *fields, size_t count, json_t *object,
             if (!strcmp(fields[i].key, key))
                 f = &fields[i];
         if (!f)
-            return error_set(err, ERROR_FORMAT, "%s: unknown key \"%s\" in \"%s\"", path, key,
-                             where);
+            return error_set(err, ERROR_FORMAT, "%s: %s: unknown key \"%.64s\"", path, where, key);
         if (f->to && read_value(f, value))
-            return error_set(err, ERROR_FORMAT, "%s: bad value of \"%s\" in \"%s\"", path, key,
-                             where);
+            return bad_value(f, path, where, err);
     }
     return 0;
 }
 
 #define COUNT(fields) (sizeof(fields) / sizeof((fields)[0]))
 
-static int read_parts(unsigned *parts, const json_t *array, const char *path, struct error *err)
+static int read_parts(unsigned *parts, const json_t *array, const char *path, const char *where,
+                      struct error *err)
 {
     static const struct {
         const char *name;
@@ -135,95 +159,99 @@ static int read_parts(unsigned *parts, const json_t *array, const char *path, st
                 part = names[n].part;
         if (!part)
             return error_set(err, ERROR_FORMAT,
-                             "%s: \"train\" lists parts: audio, video, projectors, llm, mome",
-                             path);
+                             "%s: %s: \"train\" lists parts: audio, video, projectors, llm, mome",
+                             path, where);
         *parts |= part;
     }
     if (!*parts)
-        return error_set(err, ERROR_FORMAT, "%s: a stage needs a list \"train\" of parts", path);
+        return error_set(err, ERROR_FORMAT, "%s: %s needs a list \"train\" of parts", path, where);
     return 0;
 }
 
 static int read_augment(struct augment_config *a, json_t *object, const char *path,
-                        struct error *err)
+                        const char *where, struct error *err)
 {
-    const struct field fields[] = {{"speed", KIND_DOUBLE, &a->speed},
-                                   {"gain_db", KIND_DOUBLE, &a->gain_db},
-                                   {"equalise", KIND_DOUBLE, &a->equalise},
-                                   {"mel_masks", KIND_INT, &a->mel_masks},
-                                   {"mel_mask_width", KIND_INT, &a->mel_mask_width},
-                                   {"time_masks", KIND_INT, &a->time_masks},
-                                   {"time_mask_frames", KIND_INT, &a->time_mask_frames},
-                                   {"zoom", KIND_DOUBLE, &a->zoom},
-                                   {"rotate", KIND_DOUBLE, &a->rotate},
-                                   {"shift", KIND_INT, &a->shift},
-                                   {"flip", KIND_DOUBLE, &a->flip},
-                                   {"contrast", KIND_DOUBLE, &a->contrast},
-                                   {"margin", KIND_INT, &a->margin},
-                                   {"whole", KIND_DOUBLE, &a->whole}};
-    int rc = read_object(fields, COUNT(fields), object, path, "augment", err);
-    if (!rc && (a->speed < 0 || a->speed > 0.5 || a->shift < 0 || a->shift > 4 || a->zoom < 0 ||
-                a->zoom > 0.5))
-        rc = error_set(err, ERROR_FORMAT,
-                       "%s: augment: speed and zoom are 0 .. 0.5, shift is 0 .. 4", path);
-    return rc;
+    const struct field fields[] = {{"speed", KIND_DOUBLE, &a->speed, 0, 0.5},
+                                   {"gain_db", KIND_DOUBLE, &a->gain_db, 0, 100},
+                                   {"equalise", KIND_DOUBLE, &a->equalise, 0, 10},
+                                   {"mel_masks", KIND_INT, &a->mel_masks, 0, 1000},
+                                   {"mel_mask_width", KIND_INT, &a->mel_mask_width, 0, 1000},
+                                   {"time_masks", KIND_INT, &a->time_masks, 0, 1000},
+                                   {"time_mask_frames", KIND_INT, &a->time_mask_frames, 0, 1000},
+                                   {"zoom", KIND_DOUBLE, &a->zoom, 0, 0.5},
+                                   {"rotate", KIND_DOUBLE, &a->rotate, 0, 180},
+                                   {"shift", KIND_INT, &a->shift, 0, 4},
+                                   {"flip", KIND_DOUBLE, &a->flip, 0, 1},
+                                   {"contrast", KIND_DOUBLE, &a->contrast, 0, 1},
+                                   {"margin", KIND_INT, &a->margin, -1, 100000},
+                                   {"whole", KIND_DOUBLE, &a->whole, 0, 1}};
+    return object ? read_object(fields, COUNT(fields), object, path, where, err) : 0;
 }
 
-static int read_stage(struct stage_config *s, json_t *object, const char *path, struct error *err)
+static bool trains_something(const struct stage_config *s)
 {
+    bool frames = s->frame_weight[0] > 0 || s->frame_weight[1] > 0;
+    return s->text_weight > 0 || (frames && s->parts & (PART_AUDIO | PART_VIDEO));
+}
+
+static int read_stage(struct stage_config *s, json_t *object, const char *path, const char *where,
+                      struct error *err)
+{
+    const double many = (double)((int64_t)1 << 50);
     char *name = NULL;
-    int64_t batch = 8;
     *s = stage_defaults;
-    const struct field fields[] = {{"name", KIND_STRING, &name},
-                                   {"train", KIND_STRING, NULL},
-                                   {"augment", KIND_STRING, NULL},
-                                   {"steps", KIND_INT64, &s->steps},
-                                   {"batch", KIND_INT64, &batch},
-                                   {"rate", KIND_DOUBLE, &s->rate},
-                                   {"warmup", KIND_DOUBLE, &s->warmup},
-                                   {"decay", KIND_DOUBLE, &s->decay},
-                                   {"beta1", KIND_DOUBLE, &s->beta1},
-                                   {"beta2", KIND_DOUBLE, &s->beta2},
-                                   {"clip", KIND_DOUBLE, &s->clip},
-                                   {"final_rate", KIND_DOUBLE, &s->final_rate},
-                                   {"frame_weight", KIND_RAMP, s->frame_weight},
-                                   {"text_weight", KIND_DOUBLE, &s->text_weight},
-                                   {"load_balance", KIND_DOUBLE, &s->load_balance},
-                                   {"smoothing", KIND_DOUBLE, &s->smoothing},
-                                   {"task_share", KIND_TASKS, s->task_share},
-                                   {"task_weight", KIND_TASKS, s->task_weight},
-                                   {"noise_share", KIND_RAMP, s->noise_share},
-                                   {"snr_low", KIND_RAMP, s->snr_low},
-                                   {"snr_high", KIND_DOUBLE, &s->snr_high},
-                                   {"noise_ramp", KIND_DOUBLE, &s->noise_ramp},
-                                   {"validate_every", KIND_INT64, &s->validate_every}};
-    int rc = read_object(fields, COUNT(fields), object, path, "stages", err);
+    const struct field fields[] = {{"name", KIND_STRING, &name, 0, 0},
+                                   {"train", KIND_STRING, NULL, 0, 0},
+                                   {"augment", KIND_STRING, NULL, 0, 0},
+                                   {"steps", KIND_INT64, &s->steps, 1, many},
+                                   {"batch", KIND_INT, &s->batch, 1, TRAIN_MAX_BATCH},
+                                   {"rate", KIND_DOUBLE, &s->rate, 0, 10},
+                                   {"warmup", KIND_DOUBLE, &s->warmup, 0, 1},
+                                   {"decay", KIND_DOUBLE, &s->decay, 0, 10},
+                                   {"beta1", KIND_DOUBLE, &s->beta1, 0, 0.999999},
+                                   {"beta2", KIND_DOUBLE, &s->beta2, 0, 0.999999},
+                                   {"clip", KIND_DOUBLE, &s->clip, 1e-6, 1e9},
+                                   {"final_rate", KIND_DOUBLE, &s->final_rate, 0, 1},
+                                   {"frame_weight", KIND_RAMP, s->frame_weight, 0, 1000},
+                                   {"text_weight", KIND_DOUBLE, &s->text_weight, 0, 1000},
+                                   {"load_balance", KIND_DOUBLE, &s->load_balance, 0, 1000},
+                                   {"smoothing", KIND_DOUBLE, &s->smoothing, 0, 0.9},
+                                   {"task_share", KIND_TASKS, s->task_share, 0, 1},
+                                   {"task_weight", KIND_TASKS, s->task_weight, 0, 1000},
+                                   {"noise_share", KIND_RAMP, s->noise_share, 0, 1},
+                                   {"snr_low", KIND_RAMP, s->snr_low, -100, 100},
+                                   {"snr_high", KIND_DOUBLE, &s->snr_high, -100, 100},
+                                   {"noise_ramp", KIND_DOUBLE, &s->noise_ramp, 0, 1},
+                                   {"validate_every", KIND_INT64, &s->validate_every, 0, many}};
+    int rc = read_object(fields, COUNT(fields), object, path, where, err);
     if (!rc)
-        rc = read_parts(&s->parts, json_object_get(object, "train"), path, err);
-    if (!rc && json_object_get(object, "augment"))
-        rc = read_augment(&s->augment, json_object_get(object, "augment"), path, err);
+        rc = read_parts(&s->parts, json_object_get(object, "train"), path, where, err);
+    if (!rc)
+        rc = read_augment(&s->augment, json_object_get(object, "augment"), path, where, err);
     if (!rc && (!name || !name[0] || strlen(name) >= sizeof s->name))
-        rc = error_set(err, ERROR_FORMAT, "%s: a stage needs a name of at most %zu letters", path,
-                       sizeof s->name - 1);
-    if (!rc && (batch < 1 || batch > 1024 || s->steps < 1))
-        rc = error_set(err, ERROR_FORMAT, "%s: stage \"%s\": steps >= 1, batch 1 .. 1024", path,
-                       name);
+        rc = error_set(err, ERROR_FORMAT, "%s: %s needs a \"name\" of at most %zu letters", path,
+                       where, sizeof s->name - 1);
+    if (!rc && !trains_something(s))
+        rc = error_set(err, ERROR_FORMAT,
+                       "%s: %s trains nothing: it needs a text_weight, or a frame_weight and audio "
+                       "or video in \"train\"",
+                       path, where);
     if (!rc)
         memcpy(s->name, name, strlen(name) + 1);
-    s->batch = (int)batch;
     memory_free(name);
     return rc;
 }
 
-static int read_source(struct source_config *s, json_t *object, const char *path, struct error *err)
+static int read_source(struct source_config *s, json_t *object, const char *path, const char *where,
+                       struct error *err)
 {
     s->weight = 1;
-    const struct field fields[] = {{"manifest", KIND_STRING, &s->manifest},
-                                   {"splice", KIND_DOUBLE, &s->splice},
-                                   {"weight", KIND_DOUBLE, &s->weight}};
-    int rc = read_object(fields, COUNT(fields), object, path, "sources", err);
-    if (!rc && (!s->manifest || s->weight < 0))
-        rc = error_set(err, ERROR_FORMAT, "%s: a source needs a manifest and a weight >= 0", path);
+    const struct field fields[] = {{"manifest", KIND_STRING, &s->manifest, 0, 0},
+                                   {"splice", KIND_DOUBLE, &s->splice, 0, 1},
+                                   {"weight", KIND_DOUBLE, &s->weight, 1e-6, 1e6}};
+    int rc = read_object(fields, COUNT(fields), object, path, where, err);
+    if (!rc && !s->manifest)
+        rc = error_set(err, ERROR_FORMAT, "%s: %s needs a \"manifest\"", path, where);
     return rc;
 }
 
@@ -232,6 +260,7 @@ static int read_lists(struct train_config *c, json_t *root, const char *path, st
     json_t *sources = json_object_get(root, "sources"), *stages = json_object_get(root, "stages");
     size_t i;
     json_t *item;
+    char where[32];
     int rc = 0;
     if (!json_array_size(sources) || json_array_size(sources) > TRAIN_MAX_SOURCES ||
         !json_array_size(stages) || json_array_size(stages) > TRAIN_MAX_STAGES)
@@ -240,14 +269,37 @@ static int read_lists(struct train_config *c, json_t *root, const char *path, st
                          TRAIN_MAX_SOURCES, TRAIN_MAX_STAGES);
     json_array_foreach(sources, i, item)
     {
+        snprintf(where, sizeof where, "sources[%zu]", i);
         if (!rc)
-            rc = read_source(&c->sources[c->source_count++], item, path, err);
+            rc = read_source(&c->sources[c->source_count++], item, path, where, err);
     }
     json_array_foreach(stages, i, item)
     {
+        snprintf(where, sizeof where, "stages[%zu]", i);
         if (!rc)
-            rc = read_stage(&c->stages[c->stage_count++], item, path, err);
+            rc = read_stage(&c->stages[c->stage_count++], item, path, where, err);
     }
+    return rc;
+}
+
+/* The vocabulary is the tokenizer's, which is not trained yet: at most so many. */
+static int read_model(struct train_config *c, json_t *model, const char *path, struct error *err)
+{
+    if (!json_is_object(model))
+        return error_set(err, ERROR_FORMAT, "%s: needs \"model\", an object; {} is the default one",
+                         path);
+    if (!json_object_get(model, "llm"))
+        json_object_set_new(model, "llm", json_object());
+    json_object_set_new(json_object_get(model, "llm"), "vocab", json_integer(c->vocabulary));
+    char *text = json_dumps(model, 0);
+    int rc = text ? config_from_json(&c->model, text, path, err)
+                  : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    free(text);
+    if (!rc && c->model.has_audio && c->model.audio.exact_window)
+        rc = error_set(err, ERROR_UNSUPPORTED,
+                       "%s: training takes clips at their own length: set audio.exact_window to "
+                       "false",
+                       path);
     return rc;
 }
 
@@ -265,27 +317,25 @@ int train_config_read(struct train_config *c, const char *path, struct error *er
     if (!root)
         return error_set(err, ERROR_FORMAT, "%s:%d: %s", path, at.line, at.text);
     int64_t seed = 7;
-    const struct field fields[] = {{"seed", KIND_INT64, &seed},
-                                   {"output", KIND_STRING, &c->output},
-                                   {"cache", KIND_STRING, &c->cache},
-                                   {"noise", KIND_STRING, &c->noise},
-                                   {"validation", KIND_STRING, &c->validation},
-                                   {"vocabulary", KIND_INT, &c->vocabulary},
-                                   {"validation_clips", KIND_INT, &c->validation_clips},
-                                   {"bf16", KIND_BOOL, &c->bf16},
-                                   {"model", KIND_STRING, NULL},
-                                   {"sources", KIND_STRING, NULL},
-                                   {"stages", KIND_STRING, NULL}};
-    rc = read_object(fields, COUNT(fields), root, path, "the configuration", err);
+    const struct field fields[] = {{"seed", KIND_INT64, &seed, 0, (double)((int64_t)1 << 53)},
+                                   {"output", KIND_STRING, &c->output, 0, 0},
+                                   {"cache", KIND_STRING, &c->cache, 0, 0},
+                                   {"noise", KIND_STRING, &c->noise, 0, 0},
+                                   {"validation", KIND_STRING, &c->validation, 0, 0},
+                                   {"vocabulary", KIND_INT, &c->vocabulary, 256, 1 << 20},
+                                   {"validation_clips", KIND_INT, &c->validation_clips, 0, 1 << 30},
+                                   {"bf16", KIND_BOOL, &c->bf16, 0, 0},
+                                   {"model", KIND_STRING, NULL, 0, 0},
+                                   {"sources", KIND_STRING, NULL, 0, 0},
+                                   {"stages", KIND_STRING, NULL, 0, 0}};
+    rc = read_object(fields, COUNT(fields), root, path, "configuration", err);
     c->seed = (uint64_t)seed;
     if (!rc)
         rc = read_lists(c, root, path, err);
     if (!rc && (!c->output || !c->cache))
         rc = error_set(err, ERROR_FORMAT, "%s: needs \"output\" and \"cache\", two folders", path);
-    char *model = json_dumps(json_object_get(root, "model"), 0);
     if (!rc)
-        rc = config_from_json(&c->model, model ? model : "{}", path, err);
-    free(model);
+        rc = read_model(c, json_object_get(root, "model"), path, err);
     json_decref(root);
     if (rc)
         train_config_release(c);

@@ -16,6 +16,7 @@
 
 #define TRAIN_MAX_STAGES 16
 #define TRAIN_MAX_SOURCES 16
+#define TRAIN_MAX_BATCH 1024
 
 enum train_part {
     PART_AUDIO = 1,      /* audio encoder with its frame head */
@@ -23,11 +24,6 @@ enum train_part {
     PART_PROJECTORS = 4, /* all rates of both */
     PART_LLM = 8,        /* with embeddings and output head */
     PART_MOME = 16,      /* experts and routers */
-};
-
-/* A value that goes linearly from start to end over the stage's first `ramp` share of steps. */
-struct ramp {
-    double start, end;
 };
 
 struct augment_config {
@@ -70,9 +66,8 @@ struct stage_config {
 struct source_config {
     char *manifest; /* path, relative to the working folder */
     double weight;  /* how often its clips are drawn, relative to others' */
-    double
-        splice; /* chance that a word is taken from another clip of this source (same place in a
-                   sentence of as many words): for one speaker, one fixed grammar; train/splice */
+    double splice;  /* chance that a word is taken from another clip of this source (same place in
+                       a sentence of as many words): for one speaker, one grammar (train/excerpt) */
 };
 
 struct train_config {
