@@ -78,8 +78,9 @@ using predictor_pointer = std::unique_ptr<const dlib::shape_predictor>;
 
 struct face_finder {
     std::string path;
-    std::mutex lock; /* over all below; the detector holds the last picture's features */
+    std::mutex detecting; /* over the detector, which holds the last picture's features */
     std::unique_ptr<dlib::frontal_face_detector> detector;
+    std::mutex loads; /* over the two below */
     std::future<predictor_pointer> loading;
     predictor_pointer predictor; /* set once; then used by all threads at the same time */
 };
@@ -144,12 +145,18 @@ predictor_pointer load_predictor(const std::string &path)
     return predictor;
 }
 
-/* Called under the lock. */
+void start_loading(face_finder *f)
+{
+    std::lock_guard<std::mutex> hold(f->loads);
+    if (!f->predictor && !f->loading.valid())
+        f->loading = std::async(std::launch::async, load_predictor, f->path);
+}
+
+/* Called under the lock `detecting`. */
 dlib::frontal_face_detector &detector_of(face_finder *f)
 {
     if (!f->detector) {
-        if (!f->predictor && !f->loading.valid())
-            f->loading = std::async(std::launch::async, load_predictor, f->path);
+        start_loading(f);
         f->detector =
             std::make_unique<dlib::frontal_face_detector>(dlib::get_frontal_face_detector());
     }
@@ -158,7 +165,7 @@ dlib::frontal_face_detector &detector_of(face_finder *f)
 
 const dlib::shape_predictor &predictor_of(face_finder *f)
 {
-    std::lock_guard<std::mutex> hold(f->lock);
+    std::lock_guard<std::mutex> hold(f->loads);
     if (!f->predictor)
         f->predictor = f->loading.valid() ? f->loading.get() : load_predictor(f->path);
     return *f->predictor;
@@ -199,7 +206,7 @@ int detect(face_finder *f, const gray_picture &picture, int side, face_box *boxe
     scale_to(scaled, picture, side);
     std::vector<dlib::rect_detection> found;
     {
-        std::lock_guard<std::mutex> hold(f->lock);
+        std::lock_guard<std::mutex> hold(f->detecting);
         detector_of(f)(scaled, found);
     }
     const float sx = static_cast<float>(picture.width) / scaled.nc();
