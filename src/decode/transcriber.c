@@ -36,6 +36,16 @@ void transcriber_release(struct transcriber *t)
     *t = (struct transcriber){0};
 }
 
+bool transcriber_can(const struct recognizer *r, enum task task)
+{
+    return (!task_hears(task) || r->config.has_audio) && (!task_sees(task) || r->config.has_video);
+}
+
+int64_t transcriber_window(const struct recognizer_config *config)
+{
+    return config->has_audio ? config->audio.positions / 2 : 750; /* 50 positions a second; 30 s */
+}
+
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r)
 {
     bool hears = clip->has_sound && r->config.has_audio;
@@ -78,6 +88,16 @@ static int cut(struct window *windows, const struct clip *clip, int64_t frames, 
     return n;
 }
 
+/* Moves the states down to the mark: a long clip's windows must not add up in memory. */
+static struct tensor *keep_states(struct transcriber *t, size_t mark, const struct tensor *states)
+{
+    const struct tensor from = *states;
+    arena_rewind(&t->arena, mark);
+    struct tensor *to = tensor_new(&t->compute, from.dims, from.shape);
+    memmove(to->data, from.data, (size_t)tensor_count(&from) * sizeof(float));
+    return to;
+}
+
 static int encode_audio(struct transcriber *t, struct tensor **states, const struct clip *clip,
                         const struct window *w, struct error *err)
 {
@@ -86,12 +106,13 @@ static int encode_audio(struct transcriber *t, struct tensor **states, const str
     int64_t real = clip->samples - start < samples ? clip->samples - start : samples;
     int64_t rows = config->exact_window ? 2 * config->positions : logmel_frames(samples);
     double begin = clock_seconds();
+    size_t mark = arena_mark(&t->arena);
     struct tensor *mel = tensor_new(&t->compute, TENSOR_SHAPE(1, rows, config->mels));
     int rc =
         logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real > 0 ? real : 0, err);
     if (rc)
         return rc;
-    *states = recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL);
+    *states = keep_states(t, mark, recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL));
     t->audio_seconds += clock_seconds() - begin;
     return 0;
 }
@@ -100,6 +121,7 @@ static void encode_video(struct transcriber *t, struct tensor **states, const st
                          const struct window *w)
 {
     double begin = clock_seconds();
+    size_t mark = arena_mark(&t->arena);
     struct tensor *x = tensor_new(&t->compute, TENSOR_SHAPE(1, w->count, SIDE, SIDE, 1));
     for (int64_t f = 0; f < w->count; f++) {
         int64_t from = w->start + f < clip->frames ? w->start + f : clip->frames - 1;
@@ -111,7 +133,7 @@ static void encode_video(struct transcriber *t, struct tensor **states, const st
                     (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - 0.421f) /
                     0.165f;
     }
-    *states = recognizer_encode_video(t->recognizer, &t->compute, x, NULL);
+    *states = keep_states(t, mark, recognizer_encode_video(t->recognizer, &t->compute, x, NULL));
     t->video_seconds += clock_seconds() - begin;
 }
 
@@ -127,18 +149,21 @@ int transcriber_load(struct transcriber *t, const struct clip *clip, enum task t
     struct window windows[TRANSCRIBER_MAX_WINDOWS];
     bool hears = task_hears(task), sees = task_sees(task);
     if (hears && !clip->has_sound)
-        return error_set(err, ERROR_NO_STREAM, "no sound: try --task vsr");
+        return error_set(err, ERROR_NO_STREAM, "no sound in it, which %s needs: try --task vsr",
+                         task_name(task));
     if (sees && !clip->has_face)
         return error_set(err, ERROR_NO_FACE,
-                         clip->has_pictures ? "no face was found in the pictures: try --task asr"
-                                            : "no pictures: try --task asr");
+                         clip->has_pictures
+                             ? "no face found in its pictures, which %s needs: try --task asr"
+                             : "no pictures in it, which %s needs: try --task asr",
+                         task_name(task));
     arena_rewind(&t->arena, 0);
     t->samples = hears ? clip->samples : 0;
     t->frames = sees ? clip->frames : 0;
     t->audio_seconds = t->video_seconds = 0;
     int64_t sound_frames = (t->samples + FRAME_SAMPLES - 1) / FRAME_SAMPLES;
-    int64_t most = config->has_audio ? config->audio.positions / 2 : 750; /* 30 s */
-    t->windows = cut(windows, clip, larger(sound_frames, t->frames), most, err);
+    t->windows =
+        cut(windows, clip, larger(sound_frames, t->frames), transcriber_window(config), err);
     int rc = t->windows < 0 ? t->windows : 0;
     for (int i = 0; !rc && i < t->windows; i++) {
         t->audio[i] = t->video[i] = NULL;

@@ -42,6 +42,10 @@ int transcriber_init(struct transcriber *t, struct recognizer *r, const struct d
                      enum precision precision, struct error *err);
 void transcriber_release(struct transcriber *t); /* also fine on a zeroed struct */
 
+/* Whether the model has the encoders that a task needs. */
+bool transcriber_can(const struct recognizer *r, enum task task);
+/* The longest piece that the encoders take at once, in frames at 25 fps. */
+int64_t transcriber_window(const struct recognizer_config *config);
 /* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
 

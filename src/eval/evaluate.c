@@ -1,9 +1,11 @@
 #include "eval/evaluate.h"
 #include "base/memory.h"
 #include "features/clip_cache.h"
+#include "features/face.h"
 #include "text/normalize.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool chosen(int wanted, int rate)
@@ -16,6 +18,8 @@ int conditions_add(struct condition *list, int count, int room, const struct rec
                    int snr_count, struct error *err)
 {
     const struct projector_config *p = &r->config.projector;
+    if (!transcriber_can(r, task))
+        return recognizer_choose_rates(r, task, &audio_rate, &video_rate, false, NULL, err);
     int audio_count = task_hears(task) ? p->audio_rate_count : 1;
     int video_count = task_sees(task) ? p->video_rate_count : 1;
     int before = count;
@@ -31,7 +35,7 @@ int conditions_add(struct condition *list, int count, int room, const struct rec
             }
         }
     }
-    if (count == before) /* names the rates that the model has */
+    if (count == before && snr_count > 0) /* names the rates that the model has */
         return recognizer_choose_rates(r, task, &audio_rate, &video_rate, false, NULL, err);
     return count;
 }
@@ -41,6 +45,7 @@ struct run {
     int count;
     struct transcriber *t;
     const struct evaluate_options *options;
+    struct face_finder *finder;
     const struct manifest_entry *entry;
     int64_t index; /* of the clip among those evaluated */
 };
@@ -121,11 +126,10 @@ static int score_clip(struct run *run, const struct clip *clip, char *note, size
         struct clip copy;
         rc = noisy_copy(&copy, clip, run, first->snr_db, err);
         int loaded = rc ? rc : transcriber_load(run->t, &copy, first->task, err);
-        if (loaded) {
-            size_t n = strlen(err->message) < note_size ? strlen(err->message) : note_size - 1;
-            memcpy(note, err->message, n);
-            note[n] = 0;
-        }
+        if (loaded == ERROR_MEMORY)
+            rc = loaded;
+        else if (loaded && !note[0]) /* the first reason: why the clip could not be read, if so */
+            snprintf(note, note_size, "%s: %s", run->entry->path, err->message);
         for (; !rc && i < run->count && same_input(first, &run->scores[i].condition); i++) {
             struct score *s = &run->scores[i];
             s->failed += loaded != 0;
@@ -139,7 +143,7 @@ static int score_clip(struct run *run, const struct clip *clip, char *note, size
 
 static int load_clip(struct clip *clip, const struct run *run, struct error *err)
 {
-    const struct clip_options options = {0};
+    const struct clip_options options = {.finder = run->finder};
     if (run->options->cache)
         return clip_cache_load(clip, run->options->cache, run->entry->path, &options, err);
     return clip_load(clip, run->entry->path, &options, err);
@@ -152,10 +156,8 @@ static int evaluate_entry(struct run *run, int64_t total, struct error *err)
     int rc = load_clip(&clip, run, err);
     if (rc == ERROR_MEMORY)
         return rc;
-    if (rc) {
-        strncat(note, err->message, sizeof note - 1);
-        clip = (struct clip){0};
-    }
+    if (rc)
+        snprintf(note, sizeof note, "%s", err->message);
     rc = score_clip(run, &clip, note, sizeof note, err);
     clip_release(&clip);
     const struct evaluate_options *o = run->options;
@@ -188,6 +190,8 @@ int evaluate(struct score *scores, const struct condition *conditions, int count
         if (isfinite(conditions[i].snr_db) && !options->noise)
             return error_set(err, ERROR_USAGE, "an SNR needs a noise file: --noise FILE");
     int rc = scores_init(scores, conditions, count, clips, err);
+    if (!rc)
+        rc = face_finder_open(&run.finder, err); /* its models are loaded when first needed */
     for (run.index = 0; !rc && run.index < clips; run.index++) {
         run.entry = &manifest->entries[run.index * all / clips];
         rc = evaluate_entry(&run, clips, err);
@@ -196,6 +200,7 @@ int evaluate(struct score *scores, const struct condition *conditions, int count
         rc = wer_bootstrap(&scores[i].interval, scores[i].utterances, clips, options->seed, err);
     for (int i = 0; rc && i < count; i++)
         score_release(&scores[i]);
+    face_finder_close(run.finder);
     return rc;
 }
 

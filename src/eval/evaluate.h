@@ -45,8 +45,8 @@ struct evaluate_options {
     void *arg;
 };
 
-/* The conditions of a task at the model's rates: all, or those of `pairs` ("4,2"), for each SNR.
-   Appends to list (room for `room`); returns the new count or a negative code. */
+/* The conditions of a task at one audio and video rate (0: at each that the model has), for each
+   SNR. Appends to list (room for `room`); returns the new count or a negative code. */
 int conditions_add(struct condition *list, int count, int room, const struct recognizer *r,
                    enum task task, int audio_rate, int video_rate, const double *snrs,
                    int snr_count, struct error *err);

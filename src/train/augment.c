@@ -1,5 +1,8 @@
 #include "train/augment.h"
 #include "base/memory.h"
+#include "base/strbuf.h"
+#include "decode/transcriber.h"
+#include "text/tokenizer.h"
 #include "train/augment_pictures.h"
 #include "train/excerpt.h"
 #include "train/schedule.h"
@@ -130,6 +133,25 @@ static int make_ids(struct example *e, const struct excerpt *x, const struct aug
     return rc;
 }
 
+/* Words of other clips may make it longer than the encoders take: then it is made without them, and
+   played fast enough. */
+static int make_excerpt(struct excerpt *x, const struct augment *augment,
+                        const struct sample *sample, const struct augment_config *a,
+                        struct random *random, struct error *err)
+{
+    int64_t most = transcriber_window(&augment->config->model);
+    double splice = augment->config->sources[sample->source].splice;
+    int rc = excerpt_make(x, augment->dataset, sample, splice, a, random, err);
+    double speed = 1 + symmetric(random, a->speed);
+    if (!rc && x->frames > most) {
+        excerpt_release(x);
+        rc = excerpt_make(x, augment->dataset, sample, 0, a, random, err);
+    }
+    if (rc)
+        return rc;
+    return excerpt_change_speed(x, fmax(speed, (double)x->frames / (double)most), err);
+}
+
 int augment_example(struct example *e, const struct augment *augment, const struct sample *sample,
                     const struct stage_config *stage, int64_t step, struct random *random,
                     struct error *err)
@@ -137,11 +159,7 @@ int augment_example(struct example *e, const struct augment *augment, const stru
     struct excerpt x;
     const struct augment_config *a = &stage->augment;
     *e = (struct example){0};
-    double splice = augment->config->sources[sample->source].splice;
-    int rc = excerpt_make(&x, augment->dataset, sample, splice, a, random, err);
-    double speed = 1 + symmetric(random, a->speed);
-    if (!rc)
-        rc = excerpt_change_speed(&x, speed, err);
+    int rc = make_excerpt(&x, augment, sample, a, random, err);
     if (rc)
         goto out;
     e->frames = x.frames;

@@ -1,13 +1,16 @@
 /*
  * From a sample to one training example. In this order:
- *   cut and splice  words may come from other clips of the same speaker (same place in a sentence
- * of as many words), so that a fixed grammar's sentences are not learned by heart; cuts are on the
- * 25 fps grid, sound and picture together; margins around the words speed           sound and
- * picture resampled by one factor (pitch moves along: other voices) noise           babble at a
- * random SNR (media/noise), gain log-mel         whole excerpt; then a smooth random curve over
- * mels, mel masks, time masks pictures        shift, zoom, rotation, flip in one bilinear warp
- * 96x96 -> 88x88, contrast, time masks, (x/255 - 0.421)/0.165 (reference-constants 4b) All
- * randomness comes from one struct random, so an example is a function of (sample, seed).
+ *
+ *     cut and splice  words may come from other clips of the same speaker (same place in a sentence
+ *                     of as many words), so that a fixed grammar's sentences are not learned by
+ *                     heart; cuts on the 25 fps grid, sound and picture together; margins around
+ *     speed           sound and picture resampled by one factor (pitch moves along: other voices)
+ *     noise           babble at a random SNR (media/noise), gain
+ *     log-mel         of the whole excerpt; then a smooth random curve over mels, masks
+ *     pictures        shift, zoom, rotation, flip in one bilinear warp 96x96 -> 88x88, contrast,
+ *                     masks, (x / 255 - 0.421) / 0.165 (reference-constants 4b)
+ *
+ * All randomness comes from one struct random, so an example is a function of (sample, seed).
  */
 #ifndef TRAIN_AUGMENT_H
 #define TRAIN_AUGMENT_H

@@ -1,5 +1,6 @@
 #include "train/dataset.h"
 #include "base/memory.h"
+#include "decode/transcriber.h"
 #include "features/clip_cache.h"
 #include "features/face.h"
 #include "text/manifest.h"
@@ -84,16 +85,11 @@ int64_t sample_frames(const struct sample *s)
     return s->clip.has_sound && sound < s->clip.frames ? sound : s->clip.frames;
 }
 
-int64_t longest_frames(const struct recognizer_config *model)
-{
-    return model->has_audio ? model->audio.positions / 2 : 750; /* 50 positions a second; 30 s */
-}
-
 /* Whether every excerpt of it can be trained on. */
 static int check_sample(const struct sample *s, const struct train_config *config,
                         struct error *err)
 {
-    int64_t frames = sample_frames(s), most = longest_frames(&config->model);
+    int64_t frames = sample_frames(s), most = transcriber_window(&config->model);
     if (frames < 1)
         return error_set(err, ERROR_FORMAT, "%s: shorter than a picture (40 ms)", s->path);
     if (frames > most)

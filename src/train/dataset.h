@@ -53,8 +53,6 @@ void dataset_release(struct dataset *d);
 
 /* Length at 25 fps: what both streams have, where both are there. */
 int64_t sample_frames(const struct sample *s);
-/* The longest clip that the model's encoders take, at 25 fps. */
-int64_t longest_frames(const struct recognizer_config *model);
 
 /* A sample by the sources' weights. */
 const struct sample *dataset_draw(const struct dataset *d, struct random *random);

@@ -104,9 +104,10 @@ int excerpt_make(struct excerpt *x, const struct dataset *d, const struct sample
     int count = plan(pieces, d, sample, splice, augment, random);
     for (int i = 0; i < count; i++)
         x->frames += pieces[i].end - pieces[i].start;
-    if (x->frames < 1) {
-        memory_free(pieces);
-        return error_set(err, ERROR_FORMAT, "%s: too short", sample->path);
+    if (x->frames < 1) { /* words of no length, without margins: the whole clip */
+        x->frames = sample_frames(sample);
+        pieces[0] = (struct piece){sample, 0, x->frames, -1};
+        count = 1;
     }
     if (sample->clip.has_sound)
         x->pcm = memory_new((size_t)(x->frames * FRAME_SAMPLES), sizeof(float));

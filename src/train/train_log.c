@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,34 +34,42 @@ int train_log_open(struct train_log *log, const char *path, bool resume, int sta
                    struct error *err)
 {
     int rc = resume ? keep_done(path, stage, step, err) : 0;
-    *log = (struct train_log){0};
+    *log = (struct train_log){.path = path};
     if (rc)
         return rc;
     log->stream = fopen(path, resume ? "ae" : "we");
     return log->stream ? 0 : error_set(err, ERROR_IO, "%s: %s", path, strerror(errno));
 }
 
+/* JSON has no infinity: null. */
+static void add_number(json_t *object, const char *key, double value)
+{
+    json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
 int train_log_step(struct train_log *log, const struct train_report *r, struct error *err)
 {
     const struct measures *m = &r->measures;
-    int n;
-    if (r->validation_wer >= 0)
-        n = fprintf(log->stream,
-                    "{\"stage\": \"%s\", \"stage_index\": %d, \"step\": %lld, "
-                    "\"validation_wer\": %.5f}\n",
-                    r->stage, r->stage_index, (long long)r->step, r->validation_wer);
-    else
-        n = fprintf(log->stream,
-                    "{\"stage\": \"%s\", \"stage_index\": %d, \"step\": %lld, \"loss\": %.6g, "
-                    "\"text\": %.6g, \"audio_frames\": %.6g, \"video_frames\": %.6g, "
-                    "\"audio_accuracy\": %.4f, \"video_accuracy\": %.4f, \"balance\": %.5g, "
-                    "\"gradient_norm\": %.5g, \"rate\": %.5g, \"clips_per_second\": %.3g}\n",
-                    r->stage, r->stage_index, (long long)r->step, m->loss, m->text, m->audio_frames,
-                    m->video_frames, m->audio_accuracy, m->video_accuracy, m->balance,
-                    r->gradient_norm, r->rate, r->clips_per_second);
-    if (n < 0 || fflush(log->stream))
-        return error_set(err, ERROR_IO, "log.jsonl: cannot write: %s", strerror(errno));
-    return 0;
+    json_t *line = json_pack("{s:s, s:i, s:I}", "stage", r->stage, "stage_index", r->stage_index,
+                             "step", (json_int_t)r->step);
+    if (r->validation_wer >= 0) {
+        add_number(line, "validation_wer", r->validation_wer);
+    } else {
+        add_number(line, "loss", m->loss);
+        add_number(line, "text", m->text);
+        add_number(line, "audio_frames", m->audio_frames);
+        add_number(line, "video_frames", m->video_frames);
+        add_number(line, "audio_accuracy", m->audio_accuracy);
+        add_number(line, "video_accuracy", m->video_accuracy);
+        add_number(line, "balance", m->balance);
+        add_number(line, "gradient_norm", r->gradient_norm);
+        add_number(line, "rate", r->rate);
+        add_number(line, "clips_per_second", r->clips_per_second);
+    }
+    bool bad = !line || json_dumpf(line, log->stream, JSON_REAL_PRECISION(6)) ||
+               fputc('\n', log->stream) == EOF || fflush(log->stream);
+    json_decref(line);
+    return bad ? error_set(err, ERROR_IO, "%s: cannot write: %s", log->path, strerror(errno)) : 0;
 }
 
 void train_log_close(struct train_log *log)

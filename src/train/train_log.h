@@ -8,6 +8,7 @@
 
 struct train_log {
     FILE *stream;
+    const char *path; /* borrowed */
 };
 
 /* resume: go on with the file that is there, without the lines after `position` (they are done

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "eval/evaluate.h"
+#include "text/tokenizer.h"
 #include "train/adamw.h"
 #include "train/schedule.h"
 #include "train/train_checkpoint.h"
@@ -89,11 +90,16 @@ static int load_data(struct trainer *t, struct error *err)
     const struct train_config *c = t->config;
     const struct dataset_progress progress = {load_progress, (void *)t->options};
     int rc = dataset_load(&t->dataset, c, &progress, err);
+    for (int s = 0; !rc && s < c->stage_count; s++)
+        if (c->stages[s].text_weight <= 0 && t->dataset.label_count < 2)
+            rc = error_set(err, ERROR_FORMAT,
+                           "stage %s has a frame loss alone, but no manifest has words_ms",
+                           c->stages[s].name);
     if (!rc && c->noise)
         rc = noise_load(&t->noise, c->noise, err);
     if (!rc && c->validation)
         rc = manifest_load(&t->validation, c->validation, remark, t, err);
-    if (!rc)
+    if (!rc && c->model.has_audio)
         rc = logmel_new(&t->logmel, c->model.audio.mels, err);
     return rc;
 }
@@ -104,8 +110,6 @@ static int make_model(struct trainer *t, bool resume, struct error *err)
     struct recognizer_config model = t->config->model;
     model.llm.vocab = 0; /* as many as the tokenizer has */
     int rc = make_tokenizer(t, resume, &tokenizer, err);
-    if (!rc)
-        rc = dataset_encode(&t->dataset, tokenizer, err);
     if (rc) {
         tokenizer_free(tokenizer);
         return rc;
@@ -202,7 +206,7 @@ static void seed_step(struct random *random, const struct trainer *t, int item)
    of similar length. */
 static int make_batch(struct trainer *t, const struct stage_config *stage, struct error *err)
 {
-    const struct sample *samples[1024];
+    const struct sample *samples[TRAIN_MAX_BATCH];
     const struct augment augment = {
         .dataset = &t->dataset,
         .config = t->config,
@@ -285,8 +289,9 @@ static int validate(struct trainer *t, double *wer, struct error *err)
     };
     int count = 0;
     for (int task = 0; count >= 0 && task < TASK_COUNT; task++)
-        count = conditions_add(conditions, count, MAX_CONDITIONS, t->recognizer, task, 0, 0, &clean,
-                               1, err);
+        if (transcriber_can(t->recognizer, task))
+            count = conditions_add(conditions, count, MAX_CONDITIONS, t->recognizer, task, 0, 0,
+                                   &clean, 1, err);
     if (count < 0)
         return count;
     int rc =
@@ -303,11 +308,17 @@ static int validate(struct trainer *t, double *wer, struct error *err)
     return rc;
 }
 
-/* The best model of the last stage is kept: only then are all its parts trained. */
-static int validate_and_keep(struct trainer *t, struct train_report *report, struct error *err)
+/* The best model of the last stage is kept: only then are all its parts trained. Without validation
+   it is the one at the end. */
+static int validate_and_keep(struct trainer *t, const struct stage_config *stage,
+                             struct train_report *report, struct error *err)
 {
-    int rc = validate(t, &report->validation_wer, err);
     bool last = t->position.stage == t->config->stage_count - 1;
+    if (!t->validation.count || stage->text_weight <= 0) {
+        bool end = t->position.step == stage->steps;
+        return last && end ? recognizer_save(t->recognizer, t->best_path, true, err) : 0;
+    }
+    int rc = validate(t, &report->validation_wer, err);
     bool better = t->position.best_wer < 0 || report->validation_wer < t->position.best_wer;
     if (!rc && last && better) {
         t->position.best_wer = report->validation_wer;
@@ -353,10 +364,11 @@ static int run_stage(struct trainer *t, struct error *err)
         report.best_wer = t->position.best_wer;
         rc = tell(t, &report, err);
         bool due = is_due(report.step, stage->validate_every, stage->steps);
-        if (!rc && due && stage->text_weight > 0 && t->validation.count) {
-            rc = validate_and_keep(t, &report, err);
-            if (!rc)
-                rc = tell(t, &report, err);
+        if (due && (!rc || rc == ERROR_CANCELLED)) { /* a resumed run would not come back to it */
+            int validated = validate_and_keep(t, stage, &report, err);
+            if (!validated && report.validation_wer >= 0)
+                validated = tell(t, &report, err);
+            rc = validated ? validated : rc;
         }
         if (!rc && ++t->steps_done == t->options->most_steps)
             rc = error_set(err, ERROR_CANCELLED, "stopped after %lld steps; go on with --resume",

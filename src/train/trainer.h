@@ -3,11 +3,13 @@
  * where a run stopped.
  *
  * The output folder:
- *   tokenizer.json     trained on the transcripts when the run starts
- *   checkpoint.safetensors   weights, heads, AdamW's moments, stage and step; written every so
- * often, at the end of each stage and on a stop, atomically log.jsonl          one object a step,
- * and one a validation best/              the model folder with the lowest validation WER of the
- * last stage
+ *
+ *     tokenizer.json          learned from transcripts.txt when the run starts
+ *     checkpoint.safetensors  weights, heads, AdamW's moments, stage and step; written every five
+ *                             minutes, at the end of each stage and on a stop, atomically
+ *     log.jsonl               one object a step, and one a validation
+ *     best/                   the model folder with the lowest validation WER of the last stage
+ *                             (without validation: the model at its end)
  *
  * All randomness of a step is drawn from (seed, stage, step), so a resumed run does exactly what an
  * uninterrupted one does.
