@@ -188,27 +188,88 @@ static void gemm(const struct gemm *g)
     scratch_give(b);
 }
 
-static void linear(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
-                   enum precision precision)
+/*
+ * A frozen weight's pack: the weight in bfloat16, so that products need not round it each time and
+ * a decoder's step reads half as much. (oneDNN's blocked layouts were no faster.)
+ * Two threads may make it at once: the second one's is dropped.
+ */
+struct half_weight {
+    struct pack pack;
+    uint16_t *rows; /* [out, in], behind this struct */
+};
+
+static const uint16_t *packed(struct tensor *weight)
 {
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    gemm(&(struct gemm){.trans_b = true,
-                        .m = rows,
-                        .n = out,
-                        .k = in,
-                        .lda = in,
-                        .ldb = in,
-                        .ldc = out,
-                        .a = x,
-                        .b = weight->data,
-                        .bias = bias,
-                        .c = y,
-                        .precision = precision});
+    struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
+    if (found)
+        return ((struct half_weight *)found)->rows;
+    int64_t count = tensor_count(weight);
+    struct half_weight *made = memory_new(1, 64 + count * sizeof *made->rows);
+    if (!made)
+        return NULL;
+    made->pack.device = &device_cpu;
+    made->rows = (uint16_t *)((char *)made + 64);
+    simd_best()->to_bf16(made->rows, weight->data, 1, count, count);
+    if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return made->rows;
+    memory_free(made);
+    return ((struct half_weight *)found)->rows;
 }
 
 static void pack_free(struct pack *pack)
 {
     memory_free(pack);
+}
+
+/* Rows up to which dot products are faster than oneDNN (docs/performance.md). */
+enum { FEW_ROWS = 8, FEW_ROWS_BF16 = 16 };
+
+static void linear_bf16(float *y, const float *x, const uint16_t *weight, const float *bias,
+                        int64_t rows, int64_t in, int64_t out)
+{
+    uint16_t *a = rounded(x, rows, in, in);
+    if (rows <= FEW_ROWS_BF16)
+        simd_best()->few_rows_bf16(y, a, weight, bias, rows, in, out);
+    else
+        onednn_product(&(struct product){.trans_b = true,
+                                         .m = rows,
+                                         .n = out,
+                                         .k = in,
+                                         .lda = in,
+                                         .ldb = in,
+                                         .ldc = out,
+                                         .a = a,
+                                         .b = weight,
+                                         .bias = bias,
+                                         .c = y,
+                                         .precision = PRECISION_BF16});
+    scratch_give(a);
+}
+
+static void linear(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
+                   enum precision precision)
+{
+    int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad;
+    const uint16_t *half = pack ? packed(weight) : NULL;
+    if (half)
+        linear_bf16(y, x, half, bias, rows, in, out);
+    else if (rows <= FEW_ROWS)
+        simd_best()->few_rows(y, x, weight->data, bias, rows, in, out);
+    else
+        gemm(&(struct gemm){.trans_b = true,
+                            .m = rows,
+                            .n = out,
+                            .k = in,
+                            .lda = in,
+                            .ldb = in,
+                            .ldc = out,
+                            .a = x,
+                            .b = weight->data,
+                            .bias = bias,
+                            .c = y,
+                            .precision = precision});
 }
 
 static int64_t outputs_of(const struct convolution_sizes *s)

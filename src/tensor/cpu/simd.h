@@ -12,6 +12,11 @@ struct simd {
     struct device device; /* every entry but products and convolutions */
     /* rows of `width` floats, `stride` apart, to dense bfloat16 (nearest, ties to even) */
     void (*to_bf16)(uint16_t *to, const float *from, int64_t rows, int64_t width, int64_t stride);
+    /* y [rows, out] = x [rows, in] w [out, in]^T + bias, for few rows; bfloat16: may be NULL */
+    void (*few_rows)(float *y, const float *x, const float *w, const float *bias, int64_t rows,
+                     int64_t in, int64_t out);
+    void (*few_rows_bf16)(float *y, const uint16_t *x, const uint16_t *w, const float *bias,
+                          int64_t rows, int64_t in, int64_t out);
 };
 
 extern const struct simd simd_avx512, simd_avx2, simd_generic;

@@ -141,24 +141,33 @@ static void tile_forward(const struct head *h, struct softmax_state *state, int6
     }
 }
 
-/* One query in each head of the group: dot products with k where it lies. */
+/* One query in each head of the group: k and (where its rows are whole vectors) v are read where
+   they lie. */
 static void tile_step(const struct head *h, struct softmax_state *state, int64_t key, int64_t n,
-                      const float *v, float *s)
+                      float *copy, float *s)
 {
+    const float *v = h->v + key * h->k_stride;
+    int64_t v_stride = h->k_stride;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < h->d; i += 16)
+            __builtin_prefetch(v + j * v_stride + i);
+    if (h->wide != h->d) {
+        copy_padded(copy, v, n, h->d, h->wide, v_stride);
+        v = copy;
+        v_stride = h->wide;
+    }
     for (int64_t from = 0; from < h->group; from += QUERIES) {
         int64_t m = minimum(QUERIES, h->group - from);
         float *y = state->y + from * h->wide;
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t r = 0; r < m; r++)
-                s[r * KEYS + j] =
-                    row_dot(h->q + (from + r) * h->d, h->k + (key + j) * h->k_stride, h->d);
+        dots(&(struct dots){s, h->q + from * h->d, h->k + key * h->k_stride, NULL, KEYS, h->d,
+                            h->k_stride, m, h->d, n});
         for (int64_t r = 0; r < m; r++) {
             memset(s + r * KEYS + n, 0, (KEYS - n) * sizeof *s);
             take_scores(s + r * KEYS, n, h->scale, &state->highest[from + r],
                         &state->total[from + r], y + r * h->wide, h->wide);
         }
         tile_product(
-            &(struct tile){y, s, v, h->column, h->wide, KEYS, h->wide, m, h->wide, n, true});
+            &(struct tile){y, s, v, h->column, h->wide, KEYS, v_stride, m, h->wide, n, true});
     }
 }
 
@@ -175,11 +184,11 @@ static void head_forward(const struct head *h, float *work, float *y, float *log
         state.highest[i] = -INFINITY;
     for (int64_t key = 0; key < h->keys; key += KEYS) {
         int64_t n = minimum(KEYS, h->keys - key);
-        copy_padded(v, h->v + key * h->k_stride, n, h->d, wide, h->k_stride);
         if (h->queries == 1) {
             tile_step(h, &state, key, n, v, s);
             continue;
         }
+        copy_padded(v, h->v + key * h->k_stride, n, h->d, wide, h->k_stride);
         transpose_keys(kt, h->k + key * h->k_stride, n, h->d, h->k_stride);
         for (int64_t head = 0; head < h->group; head++)
             tile_forward(h, &state, head, key, n, kt, v, s);

@@ -11,4 +11,5 @@ typedef __m512 vec;
 #define vec_store _mm512_storeu_ps
 #define vec_set _mm512_set1_ps
 #define vec_fma _mm512_fmadd_ps
+#define vec_sum _mm512_reduce_add_ps
 #include "tensor/cpu/simd_body.h"

@@ -3,17 +3,18 @@
  *
  *     SIMD_TABLE     the name of the `struct simd` to define
  *     LANES, vec     floats in a vector, its type
- *     vec_load, vec_store, vec_set, vec_fma
+ *     vec_load, vec_store, vec_set, vec_fma, vec_sum
  *     HAS_BF16       whether there are AVX-512 BF16 instructions
  *
- * Loops over rows and numbers are C that the compiler vectorises (`omp simd`); only tile products
- * name vectors. Threads come in above PARALLEL_LIMIT numbers.
+ * Loops over rows and numbers are C that the compiler vectorises (`omp simd`); only
+ * tile products and dot products name vectors. Threads come in above PARALLEL_LIMIT numbers.
  */
 #include "tensor/cpu/simd_math.h"
 #include "tensor/cpu/simd_elementwise.h"
 #include "tensor/cpu/simd_norm.h"
 #include "tensor/cpu/simd_rows.h"
 #include "tensor/cpu/simd_tile.h"
+#include "tensor/cpu/simd_dots.h"
 #include "tensor/cpu/simd_attention.h"
 
 const struct simd SIMD_TABLE = {
@@ -63,4 +64,6 @@ const struct simd SIMD_TABLE = {
             .sum_of_squares = sum_of_squares,
         },
     .to_bf16 = to_bf16,
+    .few_rows = few_rows,
+    .few_rows_bf16 = FEW_ROWS_BF16,
 };

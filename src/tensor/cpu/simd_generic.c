@@ -30,4 +30,9 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return a * b + c;
 }
 
+static inline float vec_sum(vec v)
+{
+    return (v[0] + v[2]) + (v[1] + v[3]);
+}
+
 #include "tensor/cpu/simd_body.h"
