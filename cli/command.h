@@ -16,6 +16,8 @@ int command_inspect(int argc, char **argv);
 int command_failed(const struct error *err);
 /* Ends a command over an option that is missing or wrong: names it and points to --help. */
 int command_usage(const char *command, const char *message, const char *value);
+/* The same for what getopt_long returned as ? or : (an optstring that begins with a colon). */
+int command_bad_option(const char *command, int option, char **argv);
 /* Option values. Each returns 0, or -1 where the text is not a number within the limits. */
 int option_integer(int *value, const char *text, int low, int high);
 int option_number(double *value, const char *text);

@@ -28,7 +28,7 @@ static const char help_more[] =
     "snr_db\n"
     "                   (null: clean), wer, wer_low, wer_high, cer, words, errors, clips, failed,\n"
     "                   prompt_tokens, seconds, rtf}]}\n"
-    "  --hypotheses F   write every clip's reference and result there, tab-separated\n"
+    "  --hypotheses F   write every clip's text and result there, in columns with tabs between\n"
     "  --example        show the first clip's text in every row\n"
     "  --clips N        only so many clips, evenly taken\n"
     "  --seed N         of the noise's offsets and the bootstrap (default 1)\n"
@@ -36,7 +36,7 @@ static const char help_more[] =
 
 struct run {
     struct progress progress;
-    FILE *hypotheses;               /* NULL: not wanted */
+    struct file_writer hypotheses;  /* stream NULL: not wanted */
     const char *example_path;       /* of the first clip, once it is known */
     char *examples[MAX_CONDITIONS]; /* its result in each condition, in order; --example */
     int example_count;
@@ -59,9 +59,13 @@ static void utterance(void *arg, const struct manifest_entry *entry, const struc
         run->example_path = entry->path;
     if (run->example_path == entry->path && run->example_count < MAX_CONDITIONS)
         run->examples[run->example_count++] = memory_strdup(hypothesis);
-    if (run->hypotheses)
-        fprintf(run->hypotheses, "%s\t%s\t%d,%d\t%g\t%s\t%s\n", entry->path, task_name(k->task),
-                k->audio_rate, k->video_rate, k->snr_db, entry->text, hypothesis);
+    if (!run->hypotheses.stream)
+        return;
+    char rate[SESSION_NAME], noise[SESSION_NAME];
+    session_rate_name(rate, k->audio_rate, k->video_rate);
+    session_noise_name(noise, k->snr_db);
+    fprintf(run->hypotheses.stream, "%s\t%s\t%s\t%s\t%s\t%s\n", entry->path, task_name(k->task),
+            rate, noise, entry->text, hypothesis);
 }
 
 static json_t *score_json(const struct score *s)
@@ -103,11 +107,9 @@ static void print_table(const struct score *scores, int count, char *const *exam
     for (int i = 0; i < count; i++) {
         const struct score *s = &scores[i];
         const struct condition *k = &s->condition;
-        char rate[32], noise[32] = "clean";
-        snprintf(rate, sizeof rate, k->audio_rate && k->video_rate ? "%d,%d" : "%d",
-                 k->audio_rate ? k->audio_rate : k->video_rate, k->video_rate);
-        if (isfinite(k->snr_db))
-            snprintf(noise, sizeof noise, "%g dB", k->snr_db);
+        char rate[SESSION_NAME], noise[SESSION_NAME];
+        session_rate_name(rate, k->audio_rate, k->video_rate);
+        session_noise_name(noise, k->snr_db);
         double clips = s->clips ? (double)s->clips : 1;
         printf("%-5s %-7s %-8s %7.2f   %5.1f - %5.1f  %6lld  %6.1f  %7.1f  %6lld  %s\n",
                task_name(k->task), rate, noise, 100 * wer_rate(&s->words), 100 * s->interval.low,
@@ -120,13 +122,15 @@ static void print_table(const struct score *scores, int count, char *const *exam
 /* Conditions in the order task, SNR, rate: the same encoder input stands together. */
 static int make_conditions(struct condition *list, const struct session *s, struct error *err)
 {
+    const struct recognizer_config *config = &s->recognizer->config;
+    const int richest = !config->has_video ? TASK_ASR : !config->has_audio ? TASK_VSR : TASK_AVSR;
     int count = 0;
     for (int task = 0; task < TASK_COUNT; task++) {
-        bool wanted = s->automatic ? task == TASK_AVSR : s->tasks[task];
+        bool wanted = s->automatic ? task == richest : s->tasks[task];
         for (int i = 0; wanted && count >= 0 && i < (task_hears(task) ? s->snr_count : 1); i++) {
             const double clean = INFINITY;
-            int pairs[CONFIG_MAX_RATES * CONFIG_MAX_RATES][2];
-            int n = session_rates(s, task, pairs, CONFIG_MAX_RATES * CONFIG_MAX_RATES, err);
+            int pairs[SESSION_MAX_PAIRS][2];
+            int n = session_rates(s, task, pairs, err);
             for (int p = 0; n > 0 && count >= 0 && p < n; p++)
                 count =
                     conditions_add(list, count, MAX_CONDITIONS, s->recognizer, task, pairs[p][0],
@@ -158,8 +162,10 @@ static int run_evaluation(struct session *s, struct arguments *a, struct error *
     progress_start(&run.progress, "evaluating", s->quiet);
     int count = make_conditions(conditions, s, err);
     int rc = count < 0 ? count : manifest_load(&manifest, a->manifest, note_line, &run, err);
-    if (!rc && a->hypotheses && !(run.hypotheses = fopen(a->hypotheses, "we")))
-        rc = error_set(err, ERROR_IO, "%s: cannot write", a->hypotheses);
+    if (!rc && a->hypotheses)
+        rc = file_writer_open(&run.hypotheses, a->hypotheses, err);
+    if (!rc && run.hypotheses.stream)
+        fputs("path\ttask\trate\tnoise\ttext\thypothesis\n", run.hypotheses.stream);
     a->options.noise = &s->noise;
     a->options.beam = s->beam;
     a->options.most_clips = a->clips;
@@ -174,13 +180,14 @@ static int run_evaluation(struct session *s, struct arguments *a, struct error *
         print_table(scores, count, a->example ? run.examples : NULL);
         if (a->json)
             rc = write_json(a->json, s, a->manifest, scores, count, err);
+        if (!rc && run.hypotheses.stream)
+            rc = file_writer_commit(&run.hypotheses, err);
         for (int i = 0; i < count; i++)
             score_release(&scores[i]);
     }
     for (int i = 0; i < run.example_count; i++)
         memory_free(run.examples[i]);
-    if (run.hypotheses)
-        fclose(run.hypotheses);
+    file_writer_abandon(&run.hypotheses); /* unless it is committed */
     manifest_release(&manifest);
     return rc;
 }
@@ -203,7 +210,7 @@ int command_evaluate(int argc, char **argv)
     struct error err = {0};
     int option, rc = 0;
     session_init(&session);
-    while (!rc && (option = getopt_long(argc, argv, "hq", options, NULL)) != -1) {
+    while (!rc && (option = getopt_long(argc, argv, ":hq", options, NULL)) != -1) {
         if (option == HELP || option == 'h') {
             printf("%s%s%s", help_text, help_more, session_help);
             return EXIT_GOOD;
@@ -223,10 +230,9 @@ int command_evaluate(int argc, char **argv)
         else if (option == SEED)
             rc = option_integer(&a.seed, optarg, 0, 1 << 30);
         else
-            rc = session_option(&session, "evaluate", option == 'q' ? SESSION_QUIET : option,
-                                optarg);
+            rc = session_option(&session, "evaluate", option, argv);
         if (rc == -1)
-            return command_usage("evaluate", "bad number", optarg);
+            return command_usage("evaluate", "this is not a number in range", optarg);
     }
     if (rc)
         return rc;

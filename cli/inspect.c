@@ -105,13 +105,13 @@ int command_inspect(int argc, char **argv)
         {"tensors", no_argument, NULL, TENSORS}, {"help", no_argument, NULL, HELP}, {0}};
     bool tensors = false;
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         if (option == HELP || option == 'h') {
             fputs(help_text, stdout);
             return EXIT_GOOD;
         }
         if (option != TENSORS)
-            return command_usage("inspect", "unknown option", NULL);
+            return command_bad_option("inspect", option, argv);
         tensors = true;
     }
     if (argc - optind != 1)

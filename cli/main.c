@@ -5,8 +5,10 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,14 @@ int command_usage(const char *command, const char *message, const char *value)
     return EXIT_USAGE;
 }
 
+int command_bad_option(const char *command, int option, char **argv)
+{
+    const char letter[] = {'-', (char)optopt, 0};
+    bool is_letter = option == '?' && optopt > 0 && optopt < 256;
+    return command_usage(command, option == ':' ? "this option needs a value" : "unknown option",
+                         is_letter ? letter : argv[optind - 1]);
+}
+
 int option_integer(int *value, const char *text, int low, int high)
 {
     char *end;
@@ -88,19 +98,29 @@ static void help(FILE *to)
     fputs("\nTry `mome transcribe samples/*.mp4`, and `mome COMMAND --help` for each.\n", to);
 }
 
+/* A full disk behind stdout shows only now. */
+static int finish(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "mome: standard output: cannot write: %s\n", strerror(errno));
+    return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* too large a file is an error of write, told like a full disk */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         help(stdout);
-        return EXIT_GOOD;
+        return finish(EXIT_GOOD);
     }
     for (size_t i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
+            return finish(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "mome: unknown command \"%s\" (see mome --help)\n", argv[1]);
     return EXIT_USAGE;
 }

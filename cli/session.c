@@ -42,6 +42,7 @@ void session_init(struct session *s)
 static int read_tasks(struct session *s, const char *list)
 {
     char copy[64], *rest, *name;
+    int count = 0;
     s->automatic = !strcmp(list, "auto");
     if (s->automatic)
         return 0;
@@ -53,8 +54,9 @@ static int read_tasks(struct session *s, const char *list)
         if (!task_from_name(&task, name))
             return -1;
         s->tasks[task] = true;
+        count++;
     }
-    return 0;
+    return count ? 0 : -1;
 }
 
 static int read_rate(struct session *s, const char *text)
@@ -94,52 +96,59 @@ static int read_snrs(struct session *s, const char *list)
     return s->snr_count ? 0 : -1;
 }
 
-int session_option(struct session *s, const char *command, int option, const char *value)
+int session_option(struct session *s, const char *command, int option, char **argv)
 {
-    int threads, bad = 0;
+    int threads;
+    const char *value = optarg, *takes = NULL; /* takes: what the option should have been given */
     switch (option) {
     case SESSION_MODEL:
         s->model = value;
         break;
     case SESSION_TASK:
-        bad = read_tasks(s, value);
+        takes = read_tasks(s, value) ? "--task takes auto, or some of asr,vsr,avsr, not" : NULL;
         break;
     case SESSION_RATE:
-        bad = read_rate(s, value);
+        takes = read_rate(s, value) ? "--rate takes AUDIO,VIDEO or all, not" : NULL;
         break;
     case SESSION_BEAM:
-        bad = option_integer(&s->beam.beam, value, 1, 256);
+        if (option_integer(&s->beam.beam, value, 1, 256))
+            takes = "--beam takes 1 to 256, not";
         break;
     case SESSION_PENALTY:
-        bad = option_number(&s->beam.length_penalty, value);
+        if (option_number(&s->beam.length_penalty, value) || fabs(s->beam.length_penalty) > 10)
+            takes = "--length-penalty takes -10 to 10, not";
         break;
     case SESSION_N_BEST:
-        bad = option_integer(&s->beam.n_best, value, 1, 256);
+        if (option_integer(&s->beam.n_best, value, 1, 256))
+            takes = "--n-best takes 1 to 256, not";
         break;
     case SESSION_MAX_TOKENS:
-        bad = option_integer(&s->beam.max_tokens, value, 1, 4096);
+        if (option_integer(&s->beam.max_tokens, value, 1, 4096))
+            takes = "--max-tokens takes 1 to 4096, not";
         break;
     case SESSION_NOISE:
         s->noise_path = value;
         break;
     case SESSION_SNR:
-        bad = read_snrs(s, value);
+        takes = read_snrs(s, value) ? "--snr takes dB or clean, with commas between, not" : NULL;
         break;
     case SESSION_THREADS:
-        bad = option_integer(&threads, value, 1, 1024);
-        if (!bad)
+        if (option_integer(&threads, value, 1, 1024))
+            takes = "--threads takes 1 to 1024, not";
+        else
             omp_set_num_threads(threads);
         break;
     case SESSION_F32:
         s->f32 = true;
         break;
     case SESSION_QUIET:
+    case 'q':
         s->quiet = true;
         break;
     default:
-        return command_usage(command, "unknown or incomplete option", NULL);
+        return command_bad_option(command, option, argv);
     }
-    return bad ? command_usage(command, "bad value of an option", value) : EXIT_GOOD;
+    return takes ? command_usage(command, takes, value) : EXIT_GOOD;
 }
 
 /* models/tiny below the working folder, or beside the program's build folder. Caller frees. */
@@ -162,6 +171,26 @@ static char *default_model(void)
     return file_join(path, "models/tiny");
 }
 
+/* The model, and whether it can do anything of what is asked. */
+static int open_model(struct session *s, struct error *err)
+{
+    struct stat st;
+    s->folder = s->model ? memory_strdup(s->model) : default_model();
+    if (!s->folder)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    if (stat(s->folder, &st) != 0)
+        return error_set(err, ERROR_IO, "%s: no such model folder: name one with --model DIR",
+                         s->folder);
+    int rc = recognizer_open(&s->recognizer, s->folder, err);
+    if (rc)
+        return rc;
+    int able = 0, pairs[SESSION_MAX_PAIRS][2];
+    for (int task = 0; task < TASK_COUNT; task++)
+        if (s->automatic || s->tasks[task])
+            able += session_rates(s, (enum task)task, pairs, err) > 0;
+    return able ? 0 : err->code;
+}
+
 int session_open(struct session *s, struct error *err)
 {
     bool noisy = false;
@@ -174,10 +203,7 @@ int session_open(struct session *s, struct error *err)
     if (s->beam.n_best > s->beam.beam)
         return error_set(err, ERROR_USAGE, "--n-best %d needs --beam %d or more", s->beam.n_best,
                          s->beam.n_best);
-    char *folder = s->model ? memory_strdup(s->model) : default_model();
-    int rc = folder ? recognizer_open(&s->recognizer, folder, err)
-                    : error_set(err, ERROR_MEMORY, "out of memory");
-    memory_free(folder);
+    int rc = open_model(s, err);
     enum precision precision = s->f32 ? PRECISION_F32 : PRECISION_BF16;
     if (!rc)
         rc = transcriber_init(&s->transcriber, s->recognizer, &device_cpu, precision, err);
@@ -191,26 +217,43 @@ void session_close(struct session *s)
     noise_release(&s->noise);
     transcriber_release(&s->transcriber);
     recognizer_free(s->recognizer);
+    memory_free(s->folder);
 }
 
-int session_rates(const struct session *s, enum task task, int (*pairs)[2], int room,
-                  struct error *err)
+int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err)
 {
     const struct projector_config *p = &s->recognizer->config.projector;
     int audio = s->audio_rate ? s->audio_rate : p->audio_rates[0];
     int video = s->video_rate ? s->video_rate : p->video_rates[0];
     int count = 0;
-    if (!s->all_rates) {
-        int rc = recognizer_choose_rates(s->recognizer, task, &audio, &video, false, NULL, err);
+    if (!s->all_rates || !transcriber_can(s->recognizer, task)) {
+        if (recognizer_choose_rates(s->recognizer, task, &audio, &video, false, NULL, err)) {
+            err->code = ERROR_UNSUPPORTED;
+            return error_prefix(err, "%s", s->folder);
+        }
         pairs[0][0] = task_hears(task) ? audio : 0;
         pairs[0][1] = task_sees(task) ? video : 0;
-        return rc ? rc : 1;
+        return 1;
     }
     for (int i = 0; i < (task_hears(task) ? p->audio_rate_count : 1); i++) {
-        for (int j = 0; j < (task_sees(task) ? p->video_rate_count : 1) && count < room; j++) {
+        for (int j = 0; j < (task_sees(task) ? p->video_rate_count : 1); j++) {
             pairs[count][0] = task_hears(task) ? p->audio_rates[i] : 0;
             pairs[count++][1] = task_sees(task) ? p->video_rates[j] : 0;
         }
     }
     return count;
+}
+
+void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate)
+{
+    snprintf(name, SESSION_NAME, audio_rate && video_rate ? "%d,%d" : "%d",
+             audio_rate ? audio_rate : video_rate, video_rate);
+}
+
+void session_noise_name(char name[SESSION_NAME], double snr_db)
+{
+    if (isfinite(snr_db))
+        snprintf(name, SESSION_NAME, "%g dB", snr_db);
+    else
+        snprintf(name, SESSION_NAME, "clean");
 }

@@ -11,9 +11,11 @@
 #include <getopt.h>
 
 #define SESSION_MAX_SNRS 16
+#define SESSION_MAX_PAIRS (CONFIG_MAX_RATES * CONFIG_MAX_RATES)
+#define SESSION_NAME 32 /* bytes of a rate's or noise level's name */
 
 struct session {
-    const char *model; /* folder; NULL: session_default_model */
+    const char *model; /* folder asked for; NULL: the default */
     bool tasks[TASK_COUNT];
     bool automatic;             /* --task auto: by what each file has */
     int audio_rate, video_rate; /* 0: see all_rates */
@@ -24,6 +26,7 @@ struct session {
     int snr_count;
     bool quiet, f32;
 
+    char *folder; /* of the model that is open; owned */
     struct recognizer *recognizer;
     struct transcriber transcriber;
     struct noise noise;
@@ -64,14 +67,17 @@ extern const char session_help[]; /* of these options */
 
 void session_init(struct session *s); /* defaults: auto, first rates, greedy, clean */
 /* An option that getopt_long returned; EXIT_USAGE after saying what is wrong with it. */
-int session_option(struct session *s, const char *command, int option, const char *value);
+int session_option(struct session *s, const char *command, int option, char **argv);
 int session_open(struct session *s, struct error *err);
 void session_close(struct session *s);
 
-/* The rates to run a task at: all of the model's, those asked for, or the model's richest. Appends
-   pairs of (audio, video), 0 where the task lacks the modality; returns their number or an error.
- */
-int session_rates(const struct session *s, enum task task, int (*pairs)[2], int room,
-                  struct error *err);
+/* The rates to run a task at: all of the model's, those asked for, or the model's richest, as pairs
+   of (audio, video), 0 where the task lacks the modality; returns their number. A task or a rate
+   that the model has not: ERROR_UNSUPPORTED, naming model and rates. */
+int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err);
+
+/* "4,2" or "16", "clean" or "-5 dB", as tables show them. */
+void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate);
+void session_noise_name(char name[SESSION_NAME], double snr_db);
 
 #endif

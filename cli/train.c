@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <omp.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char help_text[] =
     "usage: mome train CONFIG.json [--resume] [--threads N] [--quiet]\n\n"
@@ -13,7 +14,8 @@ static const char help_text[] =
     "the model in models/tiny). The output folder that it names receives log.jsonl, a checkpoint\n"
     "every five minutes, and best/, the model folder with the lowest validation WER.\n\n"
     "  --resume      go on from the checkpoint in the output folder, to the same numbers as\n"
-    "                without the break; starts anew where there is none\n"
+    "                without the break; starts anew where there is none (and without this option:\n"
+    "                what the folder holds is written over)\n"
     "  --threads N   default: all cores\n"
     "  --quiet       no progress line\n\n"
     "Ctrl-C saves a checkpoint and ends.\n";
@@ -34,6 +36,14 @@ static int on_load(void *arg, int done, int total, const char *text)
     return interrupted();
 }
 
+/* " NAME 87%", or nothing where it was not measured. */
+static void add_share(char *text, size_t size, const char *name, double share)
+{
+    size_t n = strlen(text);
+    if (share >= 0)
+        snprintf(text + n, size - n, "  %s %.0f%%", name, 100 * share);
+}
+
 static int on_step(void *arg, const struct train_report *r)
 {
     struct view *v = arg;
@@ -51,10 +61,11 @@ static int on_step(void *arg, const struct train_report *r)
         progress_note(&v->training, detail);
         return interrupted();
     }
-    snprintf(detail, sizeof detail,
-             "loss %.3f  text %.3f  frames %.0f%%/%.0f%%  |g| %.2f  lr %.1e  %.1f clips/s", m->loss,
-             m->text, 100 * m->audio_accuracy, 100 * m->video_accuracy, r->gradient_norm, r->rate,
-             r->clips_per_second);
+    char frames[64] = "";
+    add_share(frames, sizeof frames, "sound", m->audio_accuracy);
+    add_share(frames, sizeof frames, "lips", m->video_accuracy);
+    snprintf(detail, sizeof detail, "loss %.3f  text %.3f%s  |g| %.2f  lr %.1e  %.1f clips/s",
+             m->loss, m->text, frames, r->gradient_norm, r->rate, r->clips_per_second);
     progress_update(&v->training, r->step, r->steps, r->seconds_left, detail);
     return interrupted();
 }
@@ -70,7 +81,7 @@ int command_train(int argc, char **argv)
     struct train_options how = {.step = on_step, .load = on_load};
     struct view view = {.stage = -1};
     int option, threads;
-    while ((option = getopt_long(argc, argv, "hq", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":hq", options, NULL)) != -1) {
         if (option == RESUME) {
             how.resume = true;
         } else if (option == QUIET || option == 'q') {
@@ -80,10 +91,10 @@ int command_train(int argc, char **argv)
             return EXIT_GOOD;
         } else if (option == THREADS) {
             if (option_integer(&threads, optarg, 1, 1024))
-                return command_usage("train", "--threads takes 1 .. 1024", optarg);
+                return command_usage("train", "--threads takes 1 to 1024, not", optarg);
             omp_set_num_threads(threads);
         } else {
-            return command_usage("train", "unknown option", NULL);
+            return command_bad_option("train", option, argv);
         }
     }
     if (argc - optind != 1)
@@ -96,6 +107,7 @@ int command_train(int argc, char **argv)
     progress_start(&view.loading, "reading clips", view.quiet);
     interrupt_install();
     int rc = train(&config, &how, &err);
+    progress_end(&view.loading);
     progress_end(&view.training);
     if (!rc)
         fprintf(stderr, "done: %s/best\n", config.output);

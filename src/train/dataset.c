@@ -102,13 +102,10 @@ static int check_sample(const struct sample *s, const struct train_config *confi
     return 0;
 }
 
-/* A clip that cannot be trained on is told of and left out; only memory and a cancel end the load.
- */
-static int load_clip(struct dataset *d, const struct manifest_entry *entry, int source,
-                     const struct train_config *config, struct face_finder *finder, struct notes *n,
+static int load_clip(struct sample *s, const struct manifest_entry *entry, int source,
+                     const struct train_config *config, struct face_finder *finder,
                      struct error *err)
 {
-    struct sample *s = &d->samples[d->count];
     const struct clip_options options = {.no_sound = !config->model.has_audio,
                                          .no_pictures = !config->model.has_video,
                                          .finder = finder};
@@ -117,15 +114,48 @@ static int load_clip(struct dataset *d, const struct manifest_entry *entry, int 
         rc = copy_entry(s, entry, source, err);
     if (!rc)
         rc = check_sample(s, config, err);
-    if (!rc) {
-        d->count++;
-        return 0;
+    if (rc)
+        sample_release(s);
+    return rc;
+}
+
+/* Clips are decoded in parallel, each into its own place, and then moved together, so that their
+   order is the manifest's. One that cannot be trained on is told of and left out; only memory and a
+   cancel end the load. */
+static int load_entries(struct dataset *d, const struct manifest *m, int source,
+                        const struct train_config *config, struct notes *n, struct error *err)
+{
+    struct face_finder *finder = NULL;
+    struct sample *place = d->samples + d->count;
+    int failed = face_finder_open(&finder, err); /* its models are loaded when first needed */
+    if (failed)
+        return failed;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < m->count; i++) {
+        struct error mine = {0};
+        int rc = n->stop ? 0 : load_clip(&place[i], &m->entries[i], source, config, finder, &mine);
+#pragma omp critical
+        {
+            if (rc == ERROR_MEMORY) {
+                failed = rc;
+                *err = mine;
+            }
+            if (rc && rc != ERROR_MEMORY)
+                note(n, mine.message);
+            n->done++;
+            note(n, NULL);
+        }
     }
-    sample_release(s);
-    if (rc == ERROR_MEMORY)
-        return rc;
-    note(n, err->message);
-    return 0;
+    for (int64_t i = 0; i < m->count; i++)
+        if (place[i].path) {
+            struct sample moved = place[i];
+            place[i] = (struct sample){0};
+            d->samples[d->count++] = moved;
+        }
+    face_finder_close(finder);
+    if (!failed && n->stop)
+        failed = error_set(err, ERROR_CANCELLED, "stopped while reading clips");
+    return failed;
 }
 
 static int load_source(struct dataset *d, const struct train_config *config, int source,
@@ -133,26 +163,14 @@ static int load_source(struct dataset *d, const struct train_config *config, int
 {
     struct manifest m;
     struct notes n = {.progress = progress};
-    struct face_finder *finder = NULL;
-    int rc = face_finder_open(&finder, err); /* its models are loaded when first needed */
+    int rc = manifest_load(&m, config->sources[source].manifest, note_broken_line, &n, err);
     if (rc)
         return rc;
-    rc = manifest_load(&m, config->sources[source].manifest, note_broken_line, &n, err);
-    if (rc) {
-        face_finder_close(finder);
-        return rc;
-    }
     n.total = (int)m.count;
     rc = reserve(d, m.count, err);
-    for (int64_t i = 0; !rc && i < m.count; i++) {
-        rc = load_clip(d, &m.entries[i], source, config, finder, &n, err);
-        n.done = (int)i + 1;
-        note(&n, NULL);
-        if (!rc && n.stop)
-            rc = error_set(err, ERROR_CANCELLED, "stopped while reading clips");
-    }
+    if (!rc)
+        rc = load_entries(d, &m, source, config, &n, err);
     manifest_release(&m);
-    face_finder_close(finder);
     return rc;
 }
 

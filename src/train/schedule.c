@@ -21,7 +21,7 @@ double schedule_rate(const struct stage_config *stage, int64_t step)
 {
     double warm = stage->warmup * (double)stage->steps;
     if ((double)step < warm)
-        return stage->rate * (double)(step + 1) / warm;
+        return stage->rate * fmin((double)(step + 1) / warm, 1);
     double left = (double)stage->steps - warm;
     double x = left > 0 ? ((double)step - warm) / left : 1;
     double cosine = 0.5 * (1 + cos(3.14159265358979 * fmin(x, 1)));
