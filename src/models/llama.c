@@ -48,14 +48,15 @@ void llama_release(struct llama *m)
 void llama_params(struct llama *m, struct param_visitor *v)
 {
     size_t mark = param_enter(v, "model.");
-    param_visit(v, "embed_tokens.weight", &m->embed, PARAM_NORMAL);
+    param_visit(v, "embed_tokens.weight", &m->embed,
+                m->config.tied ? PARAM_NORMAL : PARAM_EMBEDDING);
     for (int i = 0; i < m->config.layers; i++) {
         struct llama_layer *l = &m->layers[i];
         size_t layer = param_enter(v, "layers.%d.", i);
         norm_params(&l->norm1, v, "input_layernorm");
-        self_attention_params(&l->attention, v, "self_attn", "o_proj", PARAM_NORMAL);
+        self_attention_params(&l->attention, v, "self_attn", "o_proj", PARAM_LINEAR);
         norm_params(&l->norm2, v, "post_attention_layernorm");
-        swiglu_params(&l->ffn, v, "mlp", PARAM_NORMAL);
+        swiglu_params(&l->ffn, v, "mlp", PARAM_LINEAR);
         param_leave(v, layer);
     }
     norm_params(&m->norm, v, "norm");

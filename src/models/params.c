@@ -90,6 +90,9 @@ static void initialise(struct param_visitor *v, const char *name, struct tensor 
     case PARAM_NORMAL:
         fill_normal(t, 0.02, random);
         break;
+    case PARAM_EMBEDDING:
+        fill_normal(t, 0.5, random);
+        break;
     case PARAM_SCALE:
     case PARAM_VARIANCE:
         fill(t, 1);

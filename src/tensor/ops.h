@@ -71,7 +71,7 @@ struct tensor *op_add_periodic(struct compute *c, struct tensor *x, struct tenso
                                int64_t period);
 struct tensor *op_scale(struct compute *c, struct tensor *x, float factor);
 struct tensor *op_dropout(struct compute *c, struct tensor *x,
-                          float p); /* identity unless training */
+                          float p); /* identity where c->random is NULL */
 /* Rotary embedding, halves convention ("rotate_half"): x [rows, heads * d]; position[rows];
    inverse_frequency [d / 2] (so that rope scaling is the caller's business). */
 struct tensor *op_rope(struct compute *c, struct tensor *x, const int32_t *position,

@@ -68,8 +68,8 @@ struct compute {
     struct arena *arena;
     struct tape *tape;
     enum precision precision;
-    bool training;         /* dropout acts, batch norm uses (and updates) statistics of the batch */
-    struct random *random; /* for dropout; not NULL when training */
+    bool training;         /* batch norm uses (and updates) statistics of the batch */
+    struct random *random; /* for dropout; NULL: there is none (inference) */
 };
 
 /* In the arena; contents undefined. dims is the number of shape arguments. */

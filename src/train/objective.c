@@ -70,7 +70,8 @@ static struct tensor *gather_input(struct encoded *out, struct compute *c, const
     return x;
 }
 
-/* A frozen encoder runs as in inference: nothing recorded, running statistics, no dropout. */
+/* A frozen encoder records nothing and uses running statistics; its dropout stays on, so that what
+   is trained on its states sees them as unsure for training clips as they are for new ones. */
 static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
                    const struct batch *b, bool audio, bool trained)
 {

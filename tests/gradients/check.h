@@ -173,7 +173,7 @@ static inline void check_gradients(const struct check *k)
                         .arena = &arena,
                         .tape = &tape,
                         .training = k->training,
-                        .random = &random};
+                        .random = k->training ? &random : NULL};
     double loss = check_loss(k, &c);
     assert_int_equal(tape.count, 0);
     for (int i = 0; i < k->count; i++) {
