@@ -12,4 +12,4 @@ echo "One clip, sound and lips, at the model's richest rate (mome transcribe sam
 echo
 echo "Every rate, clean and in babble; sound alone, lips alone, both (greedy; WER over all samples):"
 "$mome" evaluate --manifest samples/manifest.tsv --task asr,vsr,avsr --rates all \
-    --noise samples/babble.flac --snr clean,0 --example
+    --noise samples/babble.m4a --snr clean,0 --example
