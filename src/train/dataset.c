@@ -266,7 +266,8 @@ const struct sample *dataset_draw_near(const struct dataset *d, const struct sam
 {
     const struct sample *nearest = NULL;
     int64_t least = INT64_MAX;
-    for (int i = 0; i < 4; i++) {
+    int64_t enough = sample_frames(like) / 2;
+    for (int i = 0; i < 4 && least > enough; i++) {
         const struct sample *s = dataset_draw(d, random);
         int64_t distance = llabs(sample_frames(s) - sample_frames(like));
         if (distance < least) {
