@@ -290,12 +290,36 @@ static const void *operand(const float *x, int64_t rows, int64_t width,
     return *made ? (const void *)*made : x;
 }
 
+/*
+ * Who computes a convolution, as measured (docs/performance.md): the direct kernels where there is
+ * one channel or there are groups, which oneDNN is slow at, and in bfloat16 wherever rows of output
+ * are not too short and filters fill two vectors; oneDNN all others, so most of float32.
+ */
+static bool prefer_direct(const struct convolution_sizes *s, int64_t filters, int64_t row)
+{
+    if (s->shape.groups > 1)
+        return true;
+    return use_bf16(s->precision) && (s->channels == 1 || (filters >= 32 && row > 4));
+}
+
+/* The precision for oneDNN: rounding costs more than it saves where each number is used in few
+   products. */
+static struct convolution_sizes for_onednn(const struct convolution_sizes *s)
+{
+    struct convolution_sizes f = *s;
+    int64_t window = s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
+    f.precision = use_bf16(s->precision) && window >= 32 ? PRECISION_BF16 : PRECISION_F32;
+    return f;
+}
+
 static void convolution(float *y, const float *x, const float *weight, const float *bias,
                         const struct convolution_sizes *s)
 {
-    struct convolution_sizes f = *s;
+    if (prefer_direct(s, s->filters, s->out[2]) &&
+        simd_best()->direct_convolution(y, x, weight, bias, s))
+        return;
+    struct convolution_sizes f = for_onednn(s);
     uint16_t *made;
-    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
     const void *in = operand(x, inputs_of(s), s->channels, &f, &made);
     if (!onednn_convolution(y, in, weight, bias, &f))
         device_reference.convolution(y, x, weight, bias, s);
@@ -305,12 +329,12 @@ static void convolution(float *y, const float *x, const float *weight, const flo
 static void convolution_backward_input(float *dx, const float *dy, const float *weight,
                                        const struct convolution_sizes *s)
 {
-    if (!dx)
+    if (!dx || (prefer_direct(s, s->channels, s->in[2]) &&
+                simd_best()->direct_backward_input(dx, dy, weight, s)))
         return;
-    struct convolution_sizes f = *s;
+    struct convolution_sizes f = for_onednn(s);
     uint16_t *made;
     int64_t n = inputs_of(s) * s->channels;
-    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
     const void *in = operand(dy, outputs_of(s), s->filters, &f, &made);
     float *t = scratch_take(n * sizeof *t);
     if (onednn_convolution_backward_input(t, in, weight, &f))
@@ -326,13 +350,12 @@ static void convolution_backward_weight(float *dweight, float *dbias, const floa
 {
     if (dbias)
         add_periodic_backward(dbias, dy, outputs_of(s), s->filters, 1);
-    if (!dweight)
+    if (!dweight || (s->shape.groups > 1 && simd_best()->direct_backward_weight(dweight, dy, x, s)))
         return;
-    struct convolution_sizes f = *s;
+    struct convolution_sizes f = for_onednn(s);
     uint16_t *made_x, *made_dy;
     int64_t n =
         s->filters * s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
-    f.precision = use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
     const void *in_x = operand(x, inputs_of(s), s->channels, &f, &made_x);
     const void *in_dy = operand(dy, outputs_of(s), s->filters, &f, &made_dy);
     float *t = scratch_take(n * sizeof *t);

@@ -9,7 +9,7 @@
 #include "tensor/device.h"
 
 struct simd {
-    struct device device; /* every entry but products and convolutions */
+    struct device device; /* every entry but those of products and convolutions */
     /* rows of `width` floats, `stride` apart, to dense bfloat16 (nearest, ties to even) */
     void (*to_bf16)(uint16_t *to, const float *from, int64_t rows, int64_t width, int64_t stride);
     /* y [rows, out] = x [rows, in] w [out, in]^T + bias, for few rows; bfloat16: may be NULL */
@@ -17,6 +17,13 @@ struct simd {
                      int64_t in, int64_t out);
     void (*few_rows_bf16)(float *y, const uint16_t *x, const uint16_t *w, const float *bias,
                           int64_t rows, int64_t in, int64_t out);
+    /* As in device.h, but false, having done nothing, for shapes that they are not made for. */
+    bool (*direct_convolution)(float *y, const float *x, const float *weight, const float *bias,
+                               const struct convolution_sizes *s);
+    bool (*direct_backward_input)(float *dx, const float *dy, const float *weight,
+                                  const struct convolution_sizes *s);
+    bool (*direct_backward_weight)(float *dweight, const float *dy, const float *x,
+                                   const struct convolution_sizes *s);
 };
 
 extern const struct simd simd_avx512, simd_avx2, simd_generic;

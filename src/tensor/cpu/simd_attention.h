@@ -132,12 +132,12 @@ static void tile_forward(const struct head *h, struct softmax_state *state, int6
         if (seen(h, i + m - 1) <= key)
             continue;
         tile_product(&(struct tile){s, q + i * h->q_stride, kt, h->column, KEYS, h->q_stride, KEYS,
-                                    m, KEYS, h->d, false});
+                                    m, KEYS, h->d, false, false});
         for (int64_t r = 0; r < m; r++)
             take_scores(s + r * KEYS, minimum(n, seen(h, i + r) - key), h->scale,
                         &state->highest[row + r], &state->total[row + r], y + r * h->wide, h->wide);
         tile_product(
-            &(struct tile){y, s, v, h->column, h->wide, KEYS, h->wide, m, h->wide, n, true});
+            &(struct tile){y, s, v, h->column, h->wide, KEYS, h->wide, m, h->wide, n, true, false});
     }
 }
 
@@ -166,8 +166,8 @@ static void tile_step(const struct head *h, struct softmax_state *state, int64_t
             take_scores(s + r * KEYS, n, h->scale, &state->highest[from + r],
                         &state->total[from + r], y + r * h->wide, h->wide);
         }
-        tile_product(
-            &(struct tile){y, s, v, h->column, h->wide, KEYS, v_stride, m, h->wide, n, true});
+        tile_product(&(struct tile){y, s, v, h->column, h->wide, KEYS, v_stride, m, h->wide, n,
+                                    true, false});
     }
 }
 
@@ -292,18 +292,20 @@ static void tile_backward(const struct head *h, const struct head_gradient *g, i
         const float *q = g->q + row * wide, *dy = g->dy + row * wide;
         if (seen(h, i + m - 1) <= key)
             continue;
-        tile_product(
-            &(struct tile){g->p, q, g->kt, h->column, KEYS, wide, KEYS, m, KEYS, h->d, false});
-        tile_product(
-            &(struct tile){g->ds, dy, g->vt, h->column, KEYS, wide, KEYS, m, KEYS, h->d, false});
+        tile_product(&(struct tile){g->p, q, g->kt, h->column, KEYS, wide, KEYS, m, KEYS, h->d,
+                                    false, false});
+        tile_product(&(struct tile){g->ds, dy, g->vt, h->column, KEYS, wide, KEYS, m, KEYS, h->d,
+                                    false, false});
         for (int64_t r = 0; r < m; r++)
             score_gradient(g->p + r * KEYS, g->ds + r * KEYS, minimum(n, seen(h, i + r) - key),
                            h->scale, log_sum[(h->q_at + (i + r) * h->q_stride) / h->d + head],
                            g->dy_y[row + r]);
-        tile_product(&(struct tile){g->dv, g->p, dy, h->down, wide, 1, wide, n, wide, m, true});
-        tile_product(&(struct tile){g->dk, g->ds, q, h->down, wide, 1, wide, n, wide, m, true});
+        tile_product(
+            &(struct tile){g->dv, g->p, dy, h->down, wide, 1, wide, n, wide, m, true, false});
+        tile_product(
+            &(struct tile){g->dk, g->ds, q, h->down, wide, 1, wide, n, wide, m, true, false});
         tile_product(&(struct tile){g->dq + row * wide, g->ds, g->k, h->column, wide, KEYS, wide, m,
-                                    wide, n, true});
+                                    wide, n, true, false});
     }
 }
 

@@ -12,4 +12,10 @@ typedef __m512 vec;
 #define vec_set _mm512_set1_ps
 #define vec_fma _mm512_fmadd_ps
 #define vec_sum _mm512_reduce_add_ps
+
+static inline __m512 vec_pairs(__m512 a, __m512 b, __m512 c)
+{
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+
 #include "tensor/cpu/simd_body.h"

@@ -15,6 +15,7 @@
 #include "tensor/cpu/simd_rows.h"
 #include "tensor/cpu/simd_tile.h"
 #include "tensor/cpu/simd_dots.h"
+#include "tensor/cpu/simd_direct.h"
 #include "tensor/cpu/simd_attention.h"
 
 const struct simd SIMD_TABLE = {
@@ -66,4 +67,7 @@ const struct simd SIMD_TABLE = {
     .to_bf16 = to_bf16,
     .few_rows = few_rows,
     .few_rows_bf16 = FEW_ROWS_BF16,
+    .direct_convolution = direct_convolution,
+    .direct_backward_input = direct_backward_input,
+    .direct_backward_weight = direct_backward_weight,
 };

@@ -92,26 +92,55 @@ struct window {
     int64_t first_y, last_y, first_x, last_x; /* inside the picture, last not included */
 };
 
+typedef int32_t lanes __attribute__((vector_size(4 * LANES)));
+
+INLINE lanes either(lanes mask, lanes a, lanes b)
+{
+    return (mask & a) | (~mask & b);
+}
+
+/* LANES channels of one output pixel, in registers: `from` is the first of them in the window, and
+   `at` its index in x. argmax may be NULL. */
+INLINE void max_of_lanes(float *y, int32_t *argmax, const float *from, int64_t at, int64_t high,
+                         int64_t wide, int64_t w, int64_t channels)
+{
+    lanes step, best = (lanes)vec_load(from), where;
+    for (int i = 0; i < LANES; i++)
+        step[i] = i;
+    step += (int32_t)at;
+    where = step;
+    for (int64_t py = 0; py < high; py++) {
+        for (int64_t px = 0; px < wide; px++) {
+            int64_t offset = (py * w + px) * channels;
+            vec here = vec_load(from + offset);
+            lanes larger = (lanes)(here > (vec)best);
+            best = either(larger, (lanes)here, best);
+            where = either(larger, step + (int32_t)offset, where);
+        }
+    }
+    vec_store(y, (vec)best);
+    if (argmax)
+        memcpy(argmax, &where, sizeof where);
+}
+
 /* One output pixel, all channels; `first` is the index of the picture's first number in x. */
 INLINE void max_of_window(float *y, int32_t *argmax, const float *x, const struct window *v,
                           int64_t first, int64_t w, int64_t channels)
 {
-    int64_t at = first + (v->first_y * w + v->first_x) * channels;
-    memcpy(y, x + at, channels * sizeof *y);
-#pragma omp simd
-    for (int64_t c = 0; c < channels; c++)
-        argmax[c] = (int32_t)(at + c);
-    for (int64_t py = v->first_y; py < v->last_y; py++) {
-        for (int64_t px = v->first_x; px < v->last_x; px++) {
-            at = first + (py * w + px) * channels;
-            const float *from = x + at;
-            const int32_t here = (int32_t)at;
-#pragma omp simd
-            for (int64_t c = 0; c < channels; c++) {
-                argmax[c] = from[c] > y[c] ? here + (int32_t)c : argmax[c];
-                y[c] = from[c] > y[c] ? from[c] : y[c];
-            }
+    const int64_t high = v->last_y - v->first_y, wide = v->last_x - v->first_x;
+    int64_t c = 0, start = first + (v->first_y * w + v->first_x) * channels;
+    for (; c + LANES <= channels; c += LANES)
+        max_of_lanes(y + c, argmax ? argmax + c : NULL, x + start + c, start + c, high, wide, w,
+                     channels);
+    for (; c < channels; c++) {
+        int64_t best = start + c;
+        for (int64_t i = 0; i < high * wide; i++) {
+            int64_t at = start + (i / wide * w + i % wide) * channels + c;
+            best = x[at] > x[best] ? at : best;
         }
+        y[c] = x[best];
+        if (argmax)
+            argmax[c] = (int32_t)best;
     }
 }
 
@@ -120,7 +149,6 @@ static void max_pool(float *y, int32_t *argmax, const float *x, int64_t n, int64
 {
     const int64_t out_h = (h + 2 * pad - kernel) / stride + 1;
     const int64_t out_w = (w + 2 * pad - kernel) / stride + 1;
-    int32_t *unwanted = argmax ? NULL : scratch_take(omp_get_max_threads() * channels * 4);
 #pragma omp parallel for if (n * h * w * channels > PARALLEL_LIMIT) schedule(static)
     for (int64_t row = 0; row < n * out_h; row++) {
         int64_t from_y = row % out_h * stride - pad;
@@ -129,11 +157,10 @@ static void max_pool(float *y, int32_t *argmax, const float *x, int64_t n, int64
             int64_t from_x = ox * stride - pad, at = (row * out_w + ox) * channels;
             v.first_x = from_x < 0 ? 0 : from_x;
             v.last_x = minimum(w, from_x + kernel);
-            max_of_window(y + at, argmax ? argmax + at : unwanted + omp_get_thread_num() * channels,
-                          x, &v, row / out_h * h * w * channels, w, channels);
+            max_of_window(y + at, argmax ? argmax + at : NULL, x, &v,
+                          row / out_h * h * w * channels, w, channels);
         }
     }
-    scratch_give(unwanted);
 }
 
 static void max_pool_backward(float *dx, const float *dy, const int32_t *argmax, int64_t outputs,
@@ -281,18 +308,22 @@ static double cross_entropy_row(float *d, const float *x, int32_t target, double
                                 float smoothing, int64_t width)
 {
     float rest = smoothing / (float)width, highest = row_max(x, width), sum = 0, x_sum = 0;
-#pragma omp simd reduction(+ : sum, x_sum)
-    for (int64_t i = 0; i < width; i++) {
-        sum += exp_fast(x[i] - highest);
-        x_sum += x[i] - highest;
-    }
-    float total = logf(sum), share = (float)factor / sum, less = (float)factor * rest;
     if (d) {
+        sum = exp_row(d, x, highest, width);
+        float share = (float)factor / sum, less = (float)factor * rest;
 #pragma omp simd
         for (int64_t i = 0; i < width; i++)
-            d[i] = share * exp_fast(x[i] - highest) - less;
+            d[i] = share * d[i] - less;
         d[target] -= (float)factor * (1 - smoothing);
+    } else {
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < width; i++)
+            sum += exp_fast(x[i] - highest);
     }
+#pragma omp simd reduction(+ : x_sum)
+    for (int64_t i = 0; i < width; i++)
+        x_sum += x[i] - highest;
+    float total = logf(sum);
     return factor * ((1 - smoothing) * ((double)total - (x[target] - highest)) +
                      (double)rest * ((double)total * (double)width - x_sum));
 }

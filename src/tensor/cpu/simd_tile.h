@@ -4,10 +4,13 @@
  *     C[i][j] (+)= sum over p < k of A(i, p) B[p][j]      i < m, j < n, n a multiple of LANES
  *     A(i, p) = a[i * row + column[p]]
  *
- * A is read one number at a time (and broadcast), so it may be anything that these two offsets
- * reach: a matrix, its transpose, or the pixels under a moving window. B and C are rows of vectors,
- * b_stride and c_stride floats apart. Blocks of ROWS_n x n vectors of C stay in registers: 24 of
+ * A is read one unit at a time (and broadcast), so it may be anything that these two offsets reach:
+ * a matrix, its transpose, or the pixels under a moving window. B and C are rows of vectors,
+ * b_stride and c_stride units apart. Blocks of ROWS_n x n vectors of C stay in registers: 24 of
  * AVX-512's 32, 12 of the 16 that the others have.
+ *
+ * A unit is a float, or (`pairs`, AVX-512 BF16) two bfloat16 side by side, which are multiplied one
+ * by one and both added; C is float32 always.
  */
 
 #if LANES == 16
@@ -22,22 +25,29 @@ enum { ROWS_1 = 8, ROWS_2 = 6 };
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#if !HAS_BF16
+#define vec_pairs vec_fma /* never called */
+#endif
+
+typedef float __attribute__((may_alias)) unit;
+
 struct tile {
     float *c;
-    const float *a, *b;
+    const unit *a, *b;
     const int32_t *column; /* [k] */
     int64_t c_stride, row, b_stride, m, n, k;
     bool add_to; /* to C */
+    bool pairs;
 };
 
 /* rows x vectors of C; both are constants where this is inlined. */
 INLINE void tile_block(const struct tile *t, int64_t i, int64_t j, const int rows,
-                       const int vectors)
+                       const int vectors, const bool pairs)
 {
     vec sum[14][4], right[4];
     const int64_t row = t->row, b_stride = t->b_stride, c_stride = t->c_stride, k = t->k;
     const int32_t *column = t->column;
-    const float *a = t->a + i * row, *b = t->b + j;
+    const unit *a = t->a + i * row, *b = t->b + j;
     float *c = t->c + i * c_stride + j;
     UNROLL for (int r = 0; r < rows; r++)
     {
@@ -45,12 +55,13 @@ INLINE void tile_block(const struct tile *t, int64_t i, int64_t j, const int row
             t->add_to ? vec_load(c + r * c_stride + v * LANES) : vec_set(0);
     }
     for (int64_t p = 0; p < k; p++, b += b_stride) {
-        const float *at = a + column[p];
+        const unit *at = a + column[p];
         UNROLL for (int v = 0; v < vectors; v++) right[v] = vec_load(b + v * LANES);
         UNROLL for (int r = 0; r < rows; r++)
         {
             vec left = vec_set(at[r * row]);
-            UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = vec_fma(left, right[v], sum[r][v]);
+            UNROLL for (int v = 0; v < vectors; v++) sum[r][v] =
+                pairs ? vec_pairs(left, right[v], sum[r][v]) : vec_fma(left, right[v], sum[r][v]);
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
@@ -61,7 +72,10 @@ INLINE void tile_block(const struct tile *t, int64_t i, int64_t j, const int row
 
 #define BLOCK(rows, vectors)                                                                       \
     case rows:                                                                                     \
-        tile_block(t, i, j, rows, vectors);                                                        \
+        if (HAS_BF16 && t->pairs)                                                                  \
+            tile_block(t, i, j, rows, vectors, true);                                              \
+        else                                                                                       \
+            tile_block(t, i, j, rows, vectors, false);                                             \
         break;
 
 /* The rows of C are shared out evenly over as few blocks as there can be. */
