@@ -19,17 +19,17 @@
 
 /* What a tensor is: decides how it starts, whether it trains, whether weight decay acts on it. */
 enum param_kind {
-    PARAM_LINEAR,   /* [out, in]: uniform, Xavier */
-    PARAM_CONV,     /* [out, kd, kh, kw, in / groups]: normal, Kaiming, fan out */
-    PARAM_NORMAL,   /* normal, 0.02: the output head, tied embeddings */
+    PARAM_LINEAR,    /* [out, in]: uniform, Xavier */
+    PARAM_CONV,      /* [out, kd, kh, kw, in / groups]: normal, Kaiming, fan out */
+    PARAM_NORMAL,    /* normal, 0.02: the output head, tied embeddings */
     PARAM_EMBEDDING, /* normal, 0.5: embeddings of their own, near the size of projected tokens */
-    PARAM_ZERO,     /* a product's weight that starts at zero: the experts' way up */
-    PARAM_BIAS,     /* zeros */
-    PARAM_SCALE,    /* ones: weights of norms */
-    PARAM_SLOPE,    /* 0.25: PReLU */
-    PARAM_MEAN,     /* a running mean: zeros; not trained, but saved */
-    PARAM_VARIANCE, /* a running variance: ones; not trained, but saved */
-    PARAM_SINUSOID, /* Whisper's position table [positions, d]; not trained, but saved */
+    PARAM_ZERO,      /* a product's weight that starts at zero: the experts' way up */
+    PARAM_BIAS,      /* zeros */
+    PARAM_SCALE,     /* ones: weights of norms */
+    PARAM_SLOPE,     /* 0.25: PReLU */
+    PARAM_MEAN,      /* a running mean: zeros; not trained, but saved */
+    PARAM_VARIANCE,  /* a running variance: ones; not trained, but saved */
+    PARAM_SINUSOID,  /* Whisper's position table [positions, d]; not trained, but saved */
 };
 
 struct param_visitor {

@@ -342,7 +342,7 @@ static void stage_two_learns(void **unused)
                           strncmp(list.entries[i].name, "projector.", 10) == 0;
             assert_true((t->grad != NULL) == trains);
             for (int64_t j = 0; t->grad && j < tensor_count(t); j++) {
-                t->data[j] -= 0.3f * t->grad[j];
+                t->data[j] -= 0.05f * t->grad[j];
                 t->grad[j] = 0;
             }
             if (t->grad)
