@@ -1,0 +1,205 @@
+/* From clips to texts: every rate on one set of weights, prompt lengths, windows, what is missing.
+ */
+#include "base/memory.h"
+#include "small_model.h"
+#include "decode/transcriber.h"
+
+static struct small_model model;
+static struct transcriber transcriber;
+static const struct beam_options greedy = {.beam = 1, .n_best = 1, .max_tokens = 4};
+
+/* A made-up clip: babbling noise and pictures, `loud` but for silence in `quiet` .. quiet + 5. */
+static void make_clip(struct clip *clip, int64_t frames, int64_t quiet, bool sound, bool pictures)
+{
+    struct random random;
+    random_seed(&random, 9);
+    *clip = (struct clip){.samples = sound ? frames * 640 : 0,
+                          .frames = pictures ? frames : 0,
+                          .has_sound = sound,
+                          .has_pictures = pictures,
+                          .has_face = pictures};
+    clip->pcm = memory_new((size_t)clip->samples + 1, sizeof *clip->pcm);
+    clip->mouth = memory_new((size_t)clip->frames * MOUTH_PIXELS + 1, 1);
+    for (int64_t i = 0; i < clip->samples; i++) {
+        bool silent = i / 640 >= quiet && i / 640 < quiet + 5;
+        clip->pcm[i] = silent ? 0 : (float)(0.2 * random_uniform(&random) - 0.1);
+    }
+    for (int64_t i = 0; i < clip->frames * MOUTH_PIXELS; i++)
+        clip->mouth[i] = (uint8_t)random_below(&random, 256);
+}
+
+static int open_model(void **state)
+{
+    (void)state;
+    struct recognizer_config config;
+    small_config(&config);
+    small_open(&model, &config);
+    small_shake(model.r, &model.err);
+    return transcriber_init(&transcriber, model.r, &device_cpu, PRECISION_F32, &model.err);
+}
+
+static int close_model(void **state)
+{
+    (void)state;
+    transcriber_release(&transcriber);
+    small_close(&model);
+    return 0;
+}
+
+static void load(const struct clip *clip, enum task task)
+{
+    if (transcriber_load(&transcriber, clip, task, &model.err))
+        fail_msg("%s", model.err.message);
+}
+
+static struct transcript transcribe(enum task task, int audio_rate, int video_rate)
+{
+    struct transcript out;
+    if (transcriber_run(&transcriber, &out, task, audio_rate, video_rate, &greedy, &model.err))
+        fail_msg("%s", model.err.message);
+    assert_non_null(out.text);
+    return out;
+}
+
+/* 37 frames: 74 audio and 37 video states. All pairs of all tasks, loaded once each. */
+static void test_prompt_falls_with_the_rate(void **state)
+{
+    (void)state;
+    struct clip clip;
+    const int audio_rates[] = {4, 16}, video_rates[] = {2, 5};
+    make_clip(&clip, 37, 0, true, true);
+    for (int task = 0; task < TASK_COUNT; task++) {
+        int64_t fixed = -1; /* BOS, marks, instruction: the same at every rate */
+        load(&clip, task);
+        for (int i = 0; i < 4; i++) {
+            int a = audio_rates[i / 2], v = video_rates[i % 2];
+            struct transcript out = transcribe(task, a, v);
+            int64_t media = (task_hears(task) ? 74 / a : 0) + (task_sees(task) ? 37 / v : 0);
+            assert_int_equal(out.media_tokens, media);
+            if (fixed < 0)
+                fixed = out.prompt_tokens - media;
+            assert_int_equal(out.prompt_tokens, fixed + media);
+            transcript_release(&out);
+        }
+        assert_true(fixed > 4);
+    }
+    clip_release(&clip);
+}
+
+/* What is loaded for both serves each task alone, to the same text. */
+static void test_one_load_serves_all_tasks(void **state)
+{
+    (void)state;
+    struct clip clip;
+    make_clip(&clip, 30, 0, true, true);
+    for (int task = 0; task < TASK_COUNT; task++) {
+        load(&clip, task);
+        struct transcript own = transcribe(task, 4, 2);
+        load(&clip, TASK_AVSR);
+        struct transcript shared = transcribe(task, 4, 2);
+        assert_string_equal(own.text, shared.text);
+        assert_true(fabs(own.score - shared.score) < 1e-3);
+        transcript_release(&own);
+        transcript_release(&shared);
+    }
+    clip_release(&clip);
+}
+
+/* The small model's encoder takes 50 frames. 110 are cut where it is quiet: frame 40. */
+static void test_long_clip_in_windows(void **state)
+{
+    (void)state;
+    struct clip clip;
+    assert_int_equal(transcriber_window(&model.r->config), 50);
+    make_clip(&clip, 110, 40, true, true);
+    load(&clip, TASK_AVSR);
+    assert_int_equal(transcriber.windows, 3);
+    struct transcript whole = transcribe(TASK_AVSR, 4, 2);
+    int64_t media = 0, done = 0;
+    double score = 0;
+    for (int i = 0; i < 3; i++) { /* each window alone gives the same states, so the same score */
+        int64_t frames = tensor_rows(transcriber.video[i]);
+        assert_int_equal(tensor_rows(transcriber.audio[i]), 2 * frames);
+        assert_true(frames <= 50);
+        media += 2 * frames / 4 + frames / 2;
+        done += frames;
+    }
+    assert_in_range(tensor_rows(transcriber.video[0]), 40, 44);
+    assert_int_equal(done, 110);
+    assert_int_equal(whole.media_tokens, media);
+    for (int64_t at = 0, i = 0; i < 3; i++) {
+        load(&clip, TASK_AVSR);
+        int64_t frames = tensor_rows(transcriber.video[i]);
+        struct clip part = {.pcm = clip.pcm + at * 640,
+                            .samples = frames * 640,
+                            .mouth = clip.mouth + at * MOUTH_PIXELS,
+                            .frames = frames,
+                            .has_sound = true,
+                            .has_pictures = true,
+                            .has_face = true};
+        load(&part, TASK_AVSR);
+        assert_int_equal(transcriber.windows, 1);
+        struct transcript out = transcribe(TASK_AVSR, 4, 2);
+        score += out.score;
+        transcript_release(&out);
+        at += frames;
+    }
+    assert_true(fabs(whole.score - score) < 1e-3);
+    transcript_release(&whole);
+    clip_release(&clip);
+}
+
+static void test_what_is_missing_is_said(void **state)
+{
+    (void)state;
+    struct clip sound, lips;
+    struct error err = {0};
+    struct transcript out;
+    make_clip(&sound, 20, 0, true, false);
+    make_clip(&lips, 20, 0, false, true);
+    assert_int_equal(transcriber_task(&sound, model.r), TASK_ASR);
+    assert_int_equal(transcriber_task(&lips, model.r), TASK_VSR);
+    assert_int_equal(transcriber_load(&transcriber, &sound, TASK_AVSR, &err), ERROR_NO_FACE);
+    assert_non_null(strstr(err.message, "no pictures"));
+    assert_int_equal(transcriber_load(&transcriber, &lips, TASK_ASR, &err), ERROR_NO_STREAM);
+    assert_non_null(strstr(err.message, "no sound"));
+    lips.has_face = false;
+    assert_int_equal(transcriber_load(&transcriber, &lips, TASK_VSR, &err), ERROR_NO_FACE);
+    assert_non_null(strstr(err.message, "no face"));
+    load(&sound, TASK_ASR);
+    assert_int_equal(transcriber_run(&transcriber, &out, TASK_AVSR, 4, 2, &greedy, &err),
+                     ERROR_NO_STREAM);
+    assert_int_equal(transcriber_run(&transcriber, &out, TASK_ASR, 7, 0, &greedy, &err),
+                     ERROR_USAGE);
+    assert_non_null(strstr(err.message, "4 16")); /* the rates it has */
+    clip_release(&sound);
+    clip_release(&lips);
+}
+
+static void test_n_best_texts(void **state)
+{
+    (void)state;
+    struct clip clip;
+    struct transcript out;
+    make_clip(&clip, 20, 0, true, true);
+    load(&clip, TASK_AVSR);
+    const struct beam_options three = {.beam = 3, .n_best = 3, .max_tokens = 3};
+    assert_int_equal(transcriber_run(&transcriber, &out, TASK_AVSR, 16, 5, &three, &model.err), 0);
+    assert_int_equal(out.count, 3);
+    assert_string_equal(out.text, out.texts[0]);
+    assert_true(out.hypotheses[0].score >= out.hypotheses[2].score);
+    transcript_release(&out);
+    clip_release(&clip);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_prompt_falls_with_the_rate),
+        cmocka_unit_test(test_one_load_serves_all_tasks),
+        cmocka_unit_test(test_long_clip_in_windows),
+        cmocka_unit_test(test_what_is_missing_is_said),
+        cmocka_unit_test(test_n_best_texts),
+    };
+    return cmocka_run_group_tests(tests, open_model, close_model);
+}
