@@ -212,8 +212,8 @@ static int check_field(const struct recognizer_config *config, const struct sect
         double x = f->type == FIELD_FLOAT ? ((const float *)place(config, f->offset))[i]
                                           : ((const int *)place(config, f->offset))[i];
         if (!(x >= (float)f->least && x <= (float)f->most))
-            return error_set(err, ERROR_FORMAT, "%s: \"%s.%s\" is %g, it must be %g to %g", file,
-                             s->key, f->key, x, f->least, f->most);
+            return error_set(err, ERROR_FORMAT, "%s: \"%s.%s\" is %g, it must be %.10g to %.10g",
+                             file, s->key, f->key, x, f->least, f->most);
     }
     return 0;
 }
@@ -315,8 +315,8 @@ static int read_int(int *out, const json_t *j, const struct place_in_file *p, st
         return wrong(p, "an integer", err);
     json_int_t value = json_integer_value(j);
     if (value < (json_int_t)p->field->least || value > (json_int_t)p->field->most)
-        return error_set(err, ERROR_FORMAT, "%s: \"%s.%s\" is %lld, it must be %g to %g", p->file,
-                         p->section, p->field->key, (long long)value, p->field->least,
+        return error_set(err, ERROR_FORMAT, "%s: \"%s.%s\" is %lld, it must be %.10g to %.10g",
+                         p->file, p->section, p->field->key, (long long)value, p->field->least,
                          p->field->most);
     *out = (int)value;
     return 0;
