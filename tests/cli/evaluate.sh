@@ -1,0 +1,57 @@
+#!/bin/sh
+# mome evaluate: table and JSON, broken lines told with their number, full disk.
+# Usage: tests/cli/evaluate.sh BUILD_FOLDER
+set -eu
+. tests/cli/setup
+make_model "$1"
+MOME_MODEL=$model
+export MOME_MODEL
+clips=$PWD/samples
+quick="--max-tokens 3 --quiet"
+printf 'path\ttext\n%s\tlay white\nbroken\n%s\tbin red with\nmissing.mp4\tset blue now by\n' \
+    "$clips/000000.mp4" "$clips/000001.mp4" >"$folder/test.tsv"
+
+"$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,vsr,avsr --rates all \
+    --noise samples/babble.m4a --snr clean,-5 --cache "$folder/cache" --example \
+    --json "$folder/out.json" --hypotheses "$folder/out.tsv" >"$folder/out" 2>"$folder/err" ||
+    fail "$(cat "$folder/err")"
+[ "$(wc -l <"$folder/out")" = 15 ] || fail "not a head and 2 x 2 + 2 + 2 x 4 rows"
+grep -q 'test.tsv:3: ' "$folder/err" || fail "the broken line is not told: $(cat "$folder/err")"
+grep -q 'missing.mp4: cannot open' "$folder/err" || fail "the missing clip is not told"
+[ "$(wc -l <"$folder/err")" = 2 ] || fail "more than two remarks: $(cat "$folder/err")"
+[ "$(wc -l <"$folder/out.tsv")" = 43 ] || fail "--hypotheses: not a head and 14 x 3 rows"
+python3 - "$folder/out.json" <<'END' || fail "--json: $(cat "$folder/out.json")"
+import json, sys
+results = json.load(open(sys.argv[1]))["results"]
+assert len(results) == 14
+seen = set()
+for r in results:
+    for key in "task audio_rate video_rate snr_db wer words errors clips seconds".split():
+        assert key in r, key
+    seen.add((r["task"], r["audio_rate"], r["video_rate"], r["snr_db"]))
+    assert r["words"] == 9 and r["clips"] == 3 and r["failed"] == 1
+    assert abs(r["wer"] - r["errors"] / r["words"]) < 1e-6 and r["errors"] >= 4
+    assert r["wer_low"] <= r["wer"] <= r["wer_high"] and r["seconds"] > 0
+assert len(seen) == 14 and ("vsr", None, 5, None) in seen and ("avsr", 16, 2, -5) in seen
+END
+
+# the same again, from the cache, gives the same
+"$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,avsr --rate 16,5 --snr 0 \
+    --noise samples/babble.m4a --cache "$folder/cache" --hypotheses "$folder/a.tsv" >/dev/null 2>&1
+"$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,avsr --rate 16,5 --snr 0 \
+    --noise samples/babble.m4a --hypotheses "$folder/b.tsv" >/dev/null 2>&1
+cmp "$folder/a.tsv" "$folder/b.tsv" || fail "two runs differ"
+
+printf 'file\ttext\nx.mp4\thello\n' >"$folder/columns.tsv"
+refused 1 'missing.tsv' evaluate --manifest missing.tsv
+refused 1 'columns.tsv' evaluate --manifest "$folder/columns.tsv"
+refused 1 'the model has no video rate 3; it has 2 5' evaluate --manifest "$folder/test.tsv" \
+    --task avsr --rate 4,3
+printf 'path\ttext\n%s\tlay white\n' "$clips/000000.mp4" >"$folder/one.tsv"
+refused 1 "$folder/none/out.json: " evaluate $quick --manifest "$folder/one.tsv" --task asr \
+    --json "$folder/none/out.json"
+(ulimit -f 1 && exec "$mome" evaluate $quick --manifest "$folder/one.tsv" --task asr,vsr,avsr \
+    --rates all --json "$folder/full.json") 2>"$folder/err" | cat >"$folder/out"
+grep -q 'full.json: cannot write' "$folder/err" || fail "full disk: $(cat "$folder/err")"
+! ls "$folder" | grep -q full || fail "full disk: something was left behind"
+[ "$(wc -l <"$folder/out")" = 9 ] || fail "full disk: the table is lost"
