@@ -1,0 +1,64 @@
+#!/bin/sh
+# mome train: mistakes in one line, broken manifest lines told, Ctrl-C saves and --resume goes on.
+# Usage: tests/cli/train.sh BUILD_FOLDER
+set -eu
+. tests/cli/setup
+
+# config FILE MANIFEST STEPS: a small model that hears
+config() {
+    cat >"$folder/$1" <<END
+{"output": "$folder/run", "cache": "$folder/cache", "model": {"video": null,
+  "audio": {"d": 32, "layers": 1, "heads": 2, "ffn": 64}, "projector": {"hidden": 32},
+  "llm": {"d": 32, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 16, "ffn": 64}},
+ "sources": [{"manifest": "$2"}],
+ "stages": [{"name": "all", "train": ["audio", "projectors", "llm"], "steps": $3, "batch": 2}]}
+END
+}
+
+"$1/mome-synth" --text "bin blue at f two now" --sound-only -o "$folder/one.wav" |
+    tail -n 1 >"$folder/line"
+printf 'path\ttext\twords_ms\tphones_ms\n' >"$folder/clips.tsv"
+cat "$folder/line" >>"$folder/clips.tsv"
+printf 'broken line\nnone.wav\tset red\t\t\n' >>"$folder/clips.tsv"
+
+config bad.json "$folder/missing.tsv" 2
+refused 1 "$folder/missing.tsv" train "$folder/bad.json"
+echo '{"stages": 3}' >"$folder/bad.json"
+refused 1 'bad.json: needs lists "sources"' train "$folder/bad.json"
+refused 1 'nowhere.json' train nowhere.json
+config bad.json "$folder/clips.tsv" '"two"'
+refused 1 'bad.json: stages[0]: "steps" must be a whole number' train "$folder/bad.json"
+[ ! -e "$folder/run/best" ] || fail "a model of nothing"
+
+config good.json "$folder/clips.tsv" 3
+"$mome" train --quiet "$folder/good.json" >"$folder/out" 2>"$folder/err" || fail "$(cat "$folder/err")"
+grep -q 'clips.tsv:3: ' "$folder/err" || fail "the broken line is not told: $(cat "$folder/err")"
+grep -q 'none.wav: ' "$folder/err" || fail "the missing clip is not told"
+grep -q 'done: .*run/best' "$folder/err" || fail "does not say where the model is"
+"$mome" inspect "$folder/run/best" | grep -q 'audio rates 4, 16' || fail "the model is not there"
+"$mome" transcribe --model "$folder/run/best" --max-tokens 2 "$folder/one.wav" >/dev/null ||
+    fail "the model does not run"
+refused 1 'the model has no video encoder' transcribe --model "$folder/run/best" --task vsr x.mp4
+
+# stopped by a signal while it runs
+config long.json "$folder/clips.tsv" 1000000
+"$mome" train --quiet "$folder/long.json" >/dev/null 2>"$folder/err" &
+child=$!
+lines=0
+for _ in $(seq 600); do
+    lines=$(wc -l <"$folder/run/log.jsonl")
+    [ "$lines" -gt 3 ] && kill -0 $child && grep -q '"step": 4' "$folder/run/log.jsonl" && break
+    sleep 0.1
+done
+kill -INT $child || fail "training ended: $(cat "$folder/err")"
+rc=0
+wait $child || rc=$?
+[ $rc = 1 ] && grep -q 'stopped; go on with --resume' "$folder/err" || fail "Ctrl-C: code $rc"
+done_steps=$(wc -l <"$folder/run/log.jsonl")
+config long.json "$folder/clips.tsv" $((done_steps + 2))
+"$mome" train --quiet --resume "$folder/long.json" 2>"$folder/err" || fail "$(cat "$folder/err")"
+python3 - "$folder/run/log.jsonl" $((done_steps + 2)) <<'END' || fail "the log has gaps"
+import json, sys
+steps = [json.loads(line)["step"] for line in open(sys.argv[1])]
+assert steps == list(range(1, int(sys.argv[2]) + 1)), steps
+END
