@@ -65,7 +65,7 @@ static int make_paths(struct trainer *t, struct error *err)
     return file_make_folder(folder, err);
 }
 
-/* The tokenizer learns from the transcripts of all training clips. */
+/* The tokenizer learns from the transcripts of all training clips and the instructions. */
 static int make_tokenizer(struct trainer *t, bool resume, struct tokenizer **tokenizer,
                           struct error *err)
 {
@@ -77,6 +77,9 @@ static int make_tokenizer(struct trainer *t, bool resume, struct tokenizer **tok
         return rc;
     for (int i = 0; i < t->dataset.count; i++)
         fprintf(w.stream, "%s\n", t->dataset.samples[i].text);
+    for (int task = 0; task < TASK_COUNT; task++) /* twice: a pair that occurs once is not joined */
+        fprintf(w.stream, "%s\n%s\n", t->config->model.prompts[task],
+                t->config->model.prompts[task]);
     rc = file_writer_commit(&w, err);
     const struct tokenizer_options options = {.vocabulary = t->config->vocabulary,
                                               .prefix_space = true};
