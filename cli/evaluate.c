@@ -27,7 +27,7 @@ static const char help_more[] =
     "  --json FILE      write the results there: {\"results\": [{task, audio_rate, video_rate, "
     "snr_db\n"
     "                   (null: clean), wer, wer_low, wer_high, cer, words, errors, clips, failed,\n"
-    "                   prompt_tokens, seconds, rtf}]}\n"
+    "                   prompt_tokens, media_tokens, seconds, rtf}]}\n"
     "  --hypotheses F   write every clip's text and result there, in columns with tabs between\n"
     "  --example        show the first clip's text in every row\n"
     "  --clips N        only so many clips, evenly taken\n"

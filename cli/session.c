@@ -20,7 +20,7 @@ const char session_help[] =
     "rate\n"
     "                   (default: the model's lowest)\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
-    "  --length-penalty X   score = log probability / tokens^X (default 0)\n"
+    "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
     "  --n-best N       so many hypotheses with their scores, at most the number of beams\n"
     "  --max-tokens N   longest answer (default 128)\n"
     "  --noise FILE     mix this noise into the sound ...\n"
@@ -220,11 +220,19 @@ void session_close(struct session *s)
     memory_free(s->folder);
 }
 
+static int lowest(const int *rates, int count)
+{
+    int least = rates[0];
+    for (int i = 1; i < count; i++)
+        least = rates[i] < least ? rates[i] : least;
+    return least;
+}
+
 int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err)
 {
     const struct projector_config *p = &s->recognizer->config.projector;
-    int audio = s->audio_rate ? s->audio_rate : p->audio_rates[0];
-    int video = s->video_rate ? s->video_rate : p->video_rates[0];
+    int audio = s->audio_rate ? s->audio_rate : lowest(p->audio_rates, p->audio_rate_count);
+    int video = s->video_rate ? s->video_rate : lowest(p->video_rates, p->video_rate_count);
     int count = 0;
     if (!s->all_rates || !transcriber_can(s->recognizer, task)) {
         if (recognizer_choose_rates(s->recognizer, task, &audio, &video, false, NULL, err)) {
