@@ -1,6 +1,8 @@
 /* Products and convolutions of device_cpu against device_reference, float32 and bfloat16. */
 #include "kernels/margins.h"
 
+#include <pthread.h>
+
 static const enum precision precisions[] = {PRECISION_F32, PRECISION_BF16};
 
 /* bfloat16 products are exact in float32, so with the same rounded operands only the order of sums
@@ -149,12 +151,63 @@ static void test_convolution(void **state)
         convolution_case(&r, cases[i]);
 }
 
+/* Threads that share one immutable weight, the same sizes and so the same caches. */
+struct worker {
+    pthread_t thread;
+    struct tensor *weight;
+    const float *x, *expected;
+    bool wrong;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    const struct convolution_sizes s = {
+        1, {1, 8, 8}, 16, {1, 8, 8}, 16, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, 1}, PRECISION_F32};
+    float y[40 * 48], z[2][8 * 8 * 16];
+    for (int i = 0; i < 50; i++) {
+        device_cpu.linear(y, w->x, w->weight, NULL, 40, PRECISION_BF16);
+        for (int j = 0; j < 40 * 48; j++)
+            w->wrong = w->wrong || !(fabsf(y[j] - w->expected[j]) <= 0.5f);
+        device_cpu.convolution(z[i > 0], w->x, w->weight->data, NULL, &s);
+        w->wrong = w->wrong || (i > 0 && memcmp(z[0], z[1], sizeof z[0]));
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    struct random r;
+    struct error err;
+    struct tensor weight = {0};
+    struct worker workers[4];
+    float expected[40 * 48];
+    random_seed(&r, 5);
+    assert_int_equal(parameter_init(&weight, 2, (int64_t[]){48, 64}, &err), 0);
+    for (int i = 0; i < 48 * 64; i++)
+        weight.data[i] = random_normal(&r);
+    float *x = guarded(&r, 40 * 64, 1);
+    device_reference.linear(expected, x, &weight, NULL, 40, PRECISION_BF16);
+    for (int i = 0; i < 4; i++) {
+        workers[i] = (struct worker){.weight = &weight, .x = x, .expected = expected};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_false(workers[i].wrong);
+    }
+    parameter_release(&weight);
+    release(x, 40 * 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,6 +159,9 @@ static uint16_t *rounded(const float *x, int64_t rows, int64_t width, int64_t st
     return to;
 }
 
+/* Multiplications of a product from which rounding its operands takes less time than it saves. */
+enum { ROUNDING_PAYS = 50 * 50 * 50 };
+
 static void gemm(const struct gemm *g)
 {
     struct product p = {.trans_a = g->trans_a,
@@ -175,7 +178,7 @@ static void gemm(const struct gemm *g)
                         .bias = g->bias,
                         .c = g->c};
     uint16_t *a = NULL, *b = NULL;
-    if (use_bf16(g->precision)) {
+    if (use_bf16(g->precision) && g->m * g->n * g->k >= ROUNDING_PAYS) {
         p.precision = PRECISION_BF16;
         p.lda = g->trans_a ? g->m : g->k;
         p.ldb = g->trans_b ? g->k : g->n;

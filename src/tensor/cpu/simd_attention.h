@@ -28,6 +28,12 @@ struct head {
     int32_t down[QUERIES];  /* 0 KEYS 2 KEYS ... */
 };
 
+/* n numbers in whole vectors */
+INLINE int64_t whole(int64_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
 /* Keys that query j of the head sees. */
 INLINE int64_t seen(const struct head *h, int64_t j)
 {
@@ -67,7 +73,7 @@ static void head_init(struct head *h, const struct attention *a, const float *q,
     h->queries = a->q_spans[s].length;
     h->keys = a->k_spans[s].length;
     h->d = d;
-    h->wide = (d + LANES - 1) / LANES * LANES;
+    h->wide = whole(d);
     h->q_stride = a->heads * d;
     h->k_stride = a->kv_heads * d;
     h->group = a->heads / a->kv_heads;
@@ -83,20 +89,20 @@ static void head_init(struct head *h, const struct attention *a, const float *q,
         h->down[i] = i * KEYS;
 }
 
-/* Row i of the softmax's running state takes in `count` scores s, which become exp(scale s - m). */
-INLINE void take_scores(float *s, int64_t count, float scale, float *highest, float *total,
-                        float *y, int64_t wide)
+/* Row i of the softmax's running state takes in `count` of n scores s, which become
+   exp(scale s - m); the others 0. */
+INLINE void take_scores(float *s, int64_t count, int64_t n, float scale, float *highest,
+                        float *total, float *y, int64_t wide)
 {
     float m = count > 0 ? scale * row_max(s, count) : -INFINITY;
     m = m > *highest ? m : *highest;
-    float sum = 0, shrink = *highest == m ? 1 : exp_fast(*highest - m);
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < KEYS; j++) {
+    float shrink = *highest == m ? 1 : exp_fast(*highest - m);
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) { /* n: whole vectors */
         float p = exp_fast(scale * s[j] - m);
         s[j] = j < count ? p : 0;
-        sum += s[j];
     }
-    *total = *total * shrink + sum;
+    *total = *total * shrink + row_sum(s, n);
     *highest = m;
     if (shrink != 1)
 #pragma omp simd
@@ -107,7 +113,7 @@ INLINE void take_scores(float *s, int64_t count, float scale, float *highest, fl
 /* Scratch of one thread, in floats. */
 static int64_t attention_floats(const struct attention *a, int64_t d, bool backward)
 {
-    int64_t wide = (d + LANES - 1) / LANES * LANES, rows = 1;
+    int64_t wide = whole(d), rows = 1;
     for (int s = 0; s < a->sequences; s++)
         rows = rows > a->q_spans[s].length ? rows : a->q_spans[s].length;
     rows *= a->heads / a->kv_heads;
@@ -132,9 +138,9 @@ static void tile_forward(const struct head *h, struct softmax_state *state, int6
         if (seen(h, i + m - 1) <= key)
             continue;
         tile_product(&(struct tile){s, q + i * h->q_stride, kt, h->column, KEYS, h->q_stride, KEYS,
-                                    m, KEYS, h->d, false, false});
+                                    m, whole(n), h->d, false, false});
         for (int64_t r = 0; r < m; r++)
-            take_scores(s + r * KEYS, minimum(n, seen(h, i + r) - key), h->scale,
+            take_scores(s + r * KEYS, minimum(n, seen(h, i + r) - key), whole(n), h->scale,
                         &state->highest[row + r], &state->total[row + r], y + r * h->wide, h->wide);
         tile_product(
             &(struct tile){y, s, v, h->column, h->wide, KEYS, h->wide, m, h->wide, n, true, false});
@@ -162,8 +168,7 @@ static void tile_step(const struct head *h, struct softmax_state *state, int64_t
         dots(&(struct dots){s, h->q + from * h->d, h->k + key * h->k_stride, NULL, KEYS, h->d,
                             h->k_stride, m, h->d, n});
         for (int64_t r = 0; r < m; r++) {
-            memset(s + r * KEYS + n, 0, (KEYS - n) * sizeof *s);
-            take_scores(s + r * KEYS, n, h->scale, &state->highest[from + r],
+            take_scores(s + r * KEYS, n, whole(n), h->scale, &state->highest[from + r],
                         &state->total[from + r], y + r * h->wide, h->wide);
         }
         tile_product(&(struct tile){y, s, v, h->column, h->wide, KEYS, v_stride, m, h->wide, n,
@@ -272,11 +277,11 @@ static void gradient_init(struct head_gradient *g, const struct head *h, float *
 }
 
 /* From scores and dP to P and dS, one query. */
-INLINE void score_gradient(float *p, float *ds, int64_t count, float scale, float log_sum,
-                           float dy_y)
+INLINE void score_gradient(float *p, float *ds, int64_t count, int64_t n, float scale,
+                           float log_sum, float dy_y)
 {
 #pragma omp simd
-    for (int64_t j = 0; j < KEYS; j++) {
+    for (int64_t j = 0; j < n; j++) {
         float e = exp_fast(scale * p[j] - log_sum);
         p[j] = j < count ? e : 0;
         ds[j] = scale * p[j] * (ds[j] - dy_y);
@@ -292,13 +297,14 @@ static void tile_backward(const struct head *h, const struct head_gradient *g, i
         const float *q = g->q + row * wide, *dy = g->dy + row * wide;
         if (seen(h, i + m - 1) <= key)
             continue;
-        tile_product(&(struct tile){g->p, q, g->kt, h->column, KEYS, wide, KEYS, m, KEYS, h->d,
+        tile_product(&(struct tile){g->p, q, g->kt, h->column, KEYS, wide, KEYS, m, whole(n), h->d,
                                     false, false});
-        tile_product(&(struct tile){g->ds, dy, g->vt, h->column, KEYS, wide, KEYS, m, KEYS, h->d,
-                                    false, false});
+        tile_product(&(struct tile){g->ds, dy, g->vt, h->column, KEYS, wide, KEYS, m, whole(n),
+                                    h->d, false, false});
         for (int64_t r = 0; r < m; r++)
             score_gradient(g->p + r * KEYS, g->ds + r * KEYS, minimum(n, seen(h, i + r) - key),
-                           h->scale, log_sum[(h->q_at + (i + r) * h->q_stride) / h->d + head],
+                           whole(n), h->scale,
+                           log_sum[(h->q_at + (i + r) * h->q_stride) / h->d + head],
                            g->dy_y[row + r]);
         tile_product(
             &(struct tile){g->dv, g->p, dy, h->down, wide, 1, wide, n, wide, m, true, false});

@@ -10,6 +10,7 @@ typedef __m256 vec;
 #define vec_load _mm256_loadu_ps
 #define vec_store _mm256_storeu_ps
 #define vec_set _mm256_set1_ps
+#define vec_max _mm256_max_ps
 #define vec_fma _mm256_fmadd_ps
 
 static inline float vec_sum(__m256 v)

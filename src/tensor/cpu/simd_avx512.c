@@ -11,6 +11,7 @@ typedef __m512 vec;
 #define vec_store _mm512_storeu_ps
 #define vec_set _mm512_set1_ps
 #define vec_fma _mm512_fmadd_ps
+#define vec_max _mm512_max_ps
 #define vec_sum _mm512_reduce_add_ps
 
 static inline __m512 vec_pairs(__m512 a, __m512 b, __m512 c)

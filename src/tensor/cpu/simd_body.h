@@ -3,7 +3,7 @@
  *
  *     SIMD_TABLE     the name of the `struct simd` to define
  *     LANES, vec     floats in a vector, its type
- *     vec_load, vec_store, vec_set, vec_fma, vec_sum
+ *     vec_load, vec_store, vec_set, vec_fma, vec_max, vec_sum
  *     HAS_BF16       whether there are AVX-512 BF16 instructions
  *
  * Loops over rows and numbers are C that the compiler vectorises (`omp simd`); only

@@ -30,6 +30,13 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return a * b + c;
 }
 
+static inline vec vec_max(vec a, vec b) /* b where a is not a number */
+{
+    typedef int lanes __attribute__((vector_size(16)));
+    lanes larger = a > b;
+    return (vec)((larger & (lanes)a) | (~larger & (lanes)b));
+}
+
 static inline float vec_sum(vec v)
 {
     return (v[0] + v[2]) + (v[1] + v[3]);

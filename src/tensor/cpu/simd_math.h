@@ -3,7 +3,8 @@
  * or table look-ups, so that a loop marked `omp simd` around it becomes vector code.
  *
  * exp: x = n ln 2 + r, |r| <= ln 2 / 2; exp(r) by its Taylor polynomial of degree 7 (error 5e-9),
- * times 2^n through the exponent bits. Relative error about 1e-7; 0 below -87.3.
+ * times 2^n through the exponent bits. Relative error about 1e-7; 0 below -87.3, and no more than
+ * exp(88.3), just inside of float32.
  * Phi (the normal distribution): erf by Abramowitz & Stegun 7.1.26, |error| <= 1.5e-7.
  * sin, cos: angle - n pi/2 in double, then the cephes single precision polynomials on |r| <= pi/4.
  * Rounding to the nearest integer is adding and subtracting 1.5 * 2^23 (double: 1.5 * 2^52).
@@ -29,7 +30,7 @@ INLINE float float_of_bits(int32_t bits)
 INLINE float exp_fast(float x)
 {
     const float round = 12582912.0f;
-    float clamped = x < -87.3f ? -87.3f : x > 88.7f ? 88.7f : x;
+    float clamped = x < -87.3f ? -87.3f : x > 88.3f ? 88.3f : x;
     float n = (clamped * 1.44269504f + round) - round;
     float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
     float p = 1.0f / 5040;
@@ -40,9 +41,7 @@ INLINE float exp_fast(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    /* 2^n in two steps: n may be 128 */
-    int32_t half = (int32_t)n >> 1, rest = (int32_t)n - half;
-    float y = p * float_of_bits((half + 127) << 23) * float_of_bits((rest + 127) << 23);
+    float y = p * float_of_bits(((int32_t)n + 127) << 23);
     return x < -87.3f ? 0 : y;
 }
 
@@ -84,37 +83,41 @@ INLINE void sine_cosine(double angle, float *sine, float *cosine)
 
 INLINE float row_max(const float *x, int64_t n)
 {
-    float part[16], highest = -INFINITY;
-    int64_t whole = n / 16 * 16;
-    for (int j = 0; j < 16; j++)
-        part[j] = -INFINITY;
-    for (int64_t i = 0; i < whole; i += 16)
-#pragma omp simd
-        for (int j = 0; j < 16; j++)
-            part[j] = x[i + j] > part[j] ? x[i + j] : part[j];
-    for (int j = 0; j < 16; j++)
+    vec most = vec_set(-INFINITY);
+    float part[LANES], highest = -INFINITY;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        most = vec_max(vec_load(x + i), most);
+    vec_store(part, most);
+    for (int j = 0; j < LANES; j++)
         highest = part[j] > highest ? part[j] : highest;
-    for (int64_t i = whole; i < n; i++)
+    for (; i < n; i++)
         highest = x[i] > highest ? x[i] : highest;
     return highest;
 }
 
 INLINE float row_sum(const float *x, int64_t n)
 {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum;
+    vec sum = vec_set(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum += vec_load(x + i);
+    float total = vec_sum(sum);
+    for (; i < n; i++)
+        total += x[i];
+    return total;
 }
 
 INLINE float row_dot(const float *a, const float *b, int64_t n)
 {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
+    vec sum = vec_set(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum = vec_fma(vec_load(a + i), vec_load(b + i), sum);
+    float total = vec_sum(sum);
+    for (; i < n; i++)
+        total += a[i] * b[i];
+    return total;
 }
 
 /* Sums over rows are made chunk by chunk (CHUNK rows, one partial each) and the partials added in

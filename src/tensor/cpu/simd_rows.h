@@ -178,13 +178,10 @@ static void max_pool_backward(float *dx, const float *dy, const int32_t *argmax,
 /* y = exp(x - highest); returns the sum. */
 INLINE float exp_row(float *y, const float *x, float highest, int64_t n)
 {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
         y[i] = exp_fast(x[i] - highest);
-        sum += y[i];
-    }
-    return sum;
+    return row_sum(y, n);
 }
 
 static void softmax(float *y, const float *x, int64_t rows, int64_t width)
