@@ -1,5 +1,6 @@
 /* Products and convolutions of device_cpu against device_reference, float32 and bfloat16. */
 #include "kernels/margins.h"
+#include "tensor/cpu/simd.h"
 
 #include <pthread.h>
 
@@ -50,6 +51,30 @@ static void test_gemm(void **state)
     gemm_case(&r, 300, 192, 200, 6);
 }
 
+static void test_few_rows(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {
+        {1, 1, 1}, {3, 7, 17}, {4, 33, 31}, {7, 64, 65}, {8, 1000, 9}};
+    const struct simd *sets[] = {&simd_avx512, &simd_avx2, &simd_generic};
+    struct random r;
+    random_seed(&r, 4);
+    for (int i = 0; i < 15; i++) {
+        int64_t rows = sizes[i / 3][0], in = sizes[i / 3][1], out = sizes[i / 3][2];
+        if (!simd_supported(sets[i % 3]))
+            continue;
+        struct tensor w = {.dims = 2, .shape = {out, in}, .data = guarded(&r, in * out, 1)};
+        float *x = guarded(&r, rows * in, 1), *bias = guarded(&r, out, 1);
+        float *y = guarded(&r, rows * out, 1), *expected = guarded(&r, rows * out, 1);
+        device_reference.linear(expected, x, &w, bias, rows, PRECISION_F32);
+        sets[i % 3]->few_rows(y, x, w.data, bias, rows, in, out);
+        check("few_rows", y, expected, rows * out, 1e-5);
+        release(w.data, in * out);
+        release(x, rows * in);
+        release(bias, out);
+    }
+}
+
 /* A frozen weight gives the same as a trained one, before and after it changes. */
 static void test_linear(void **state)
 {
@@ -85,7 +110,37 @@ static void test_linear(void **state)
     }
 }
 
-static void convolution_case(struct random *r, struct convolution_sizes s)
+/* The direct kernels of every instruction set, where they take the shape at all; each output starts
+   as what the reference started with. */
+struct truth {
+    const float *x, *w, *bias, *dy, *y, *dx, *dx_before, *dw, *dw_before;
+    int64_t x_count, w_count, y_count;
+    double tolerance;
+};
+
+static int direct_case(struct random *r, const struct convolution_sizes *s, const struct truth *t)
+{
+    const struct simd *sets[] = {&simd_avx512, &simd_avx2, &simd_generic};
+    int taken = 0;
+    for (int i = 0; i < 3; i++) {
+        if (!simd_supported(sets[i]))
+            continue;
+        float *y = guarded(r, t->y_count, 1), *dx = guarded_copy(t->dx_before, t->x_count);
+        float *dw = guarded_copy(t->dw_before, t->w_count);
+        if (sets[i]->direct_convolution(y, t->x, t->w, t->bias, s) && ++taken)
+            compare("direct_convolution", y, t->y, t->y_count, t->tolerance);
+        if (sets[i]->direct_backward_input(dx, t->dy, t->w, s) && ++taken)
+            compare("direct_backward_input", dx, t->dx, t->x_count, t->tolerance);
+        if (sets[i]->direct_backward_weight(dw, t->dy, t->x, s) && ++taken)
+            compare("direct_backward_weight", dw, t->dw, t->w_count, t->tolerance);
+        release(y, t->y_count);
+        release(dx, t->x_count);
+        release(dw, t->w_count);
+    }
+    return taken;
+}
+
+static int convolution_case(struct random *r, struct convolution_sizes s)
 {
     int64_t x_count = s.batch * s.channels, y_count = s.batch * s.filters;
     int64_t w_count = s.filters * s.channels / s.shape.groups;
@@ -97,30 +152,41 @@ static void convolution_case(struct random *r, struct convolution_sizes s)
     }
     float *x = guarded(r, x_count, 1), *w = guarded(r, w_count, 1), *b = guarded(r, s.filters, 1);
     float *dy = guarded(r, y_count, 1);
+    int taken = 0;
     for (int p = 0; p < 2; p++) {
         s.precision = precisions[p];
         double t = 3 * tolerance(s.precision); /* its reference sums tap by tap in float */
+        float *bias = p ? b : NULL;
         float *y = guarded(r, y_count, 1), *y_true = guarded(r, y_count, 1);
-        device_reference.convolution(y_true, x, w, p ? b : NULL, &s);
-        device_cpu.convolution(y, x, w, p ? b : NULL, &s);
-        check("convolution", y, y_true, y_count, t);
+        device_reference.convolution(y_true, x, w, bias, &s);
+        device_cpu.convolution(y, x, w, bias, &s);
+        compare("convolution", y, y_true, y_count, t);
         float *dx = guarded(r, x_count, 1), *dx_true = guarded_copy(dx, x_count);
+        float *dx_before = guarded_copy(dx, x_count);
         device_reference.convolution_backward_input(dx_true, dy, w, &s);
         device_cpu.convolution_backward_input(dx, dy, w, &s);
         device_cpu.convolution_backward_input(NULL, dy, w, &s);
-        check("convolution_backward_input", dx, dx_true, x_count, t);
+        compare("convolution_backward_input", dx, dx_true, x_count, t);
         float *dw = guarded(r, w_count, 1), *dw_true = guarded_copy(dw, w_count);
+        float *dw_before = guarded_copy(dw, w_count);
         float *db = guarded(r, s.filters, 1), *db_true = guarded_copy(db, s.filters);
         device_reference.convolution_backward_weight(dw_true, db_true, dy, x, &s);
         device_cpu.convolution_backward_weight(dw, NULL, dy, x, &s);
         device_cpu.convolution_backward_weight(NULL, db, dy, x, &s);
-        check("convolution_backward_weight", dw, dw_true, w_count, t);
+        compare("convolution_backward_weight", dw, dw_true, w_count, t);
+        taken += direct_case(r, &s,
+                             &(struct truth){x, w, bias, dy, y_true, dx_true, dx_before, dw_true,
+                                             dw_before, x_count, w_count, y_count, t});
         check("convolution_backward_bias", db, db_true, s.filters, 3e-5);
+        release(y, y_count), release(y_true, y_count);
+        release(dx, x_count), release(dx_true, x_count), release(dx_before, x_count);
+        release(dw, w_count), release(dw_true, w_count), release(dw_before, w_count);
     }
     release(x, x_count);
     release(w, w_count);
     release(b, s.filters);
     release(dy, y_count);
+    return taken;
 }
 
 static void test_convolution(void **state)
@@ -147,8 +213,10 @@ static void test_convolution(void **state)
     };
     struct random r;
     random_seed(&r, 3);
+    int taken = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        convolution_case(&r, cases[i]);
+        taken += convolution_case(&r, cases[i]);
+    assert_true(taken >= 10);
 }
 
 /* Threads that share one immutable weight, the same sizes and so the same caches. */
@@ -204,9 +272,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_gemm),    cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_linear),  cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
