@@ -56,8 +56,8 @@ int64_t sample_frames(const struct sample *s);
 
 /* A sample by the sources' weights. */
 const struct sample *dataset_draw(const struct dataset *d, struct random *random);
-/* The first of four draws that is up to half longer or shorter, else the nearest: batches of similar
-   clips waste little padding, and sources stay mixed (batch norm sees all of them). */
+/* The first of four draws that is up to half longer or shorter, else the nearest: batches of
+   similar clips waste little padding, and sources stay mixed (batch norm sees all of them). */
 const struct sample *dataset_draw_near(const struct dataset *d, const struct sample *like,
                                        struct random *random);
 /* Another sample of the same source with as many timed words, or `like` itself. */
