@@ -177,6 +177,20 @@ int transcriber_load(struct transcriber *t, const struct clip *clip, enum task t
     return rc;
 }
 
+/* One line: each run of white space and control characters becomes one space, none at the ends. */
+static void tidy(char *text)
+{
+    size_t n = 0;
+    for (const char *p = text; *p; p++) {
+        bool blank = (unsigned char)*p <= ' ' || *p == 127;
+        if (!blank)
+            text[n++] = *p;
+        else if (n && text[n - 1] != ' ')
+            text[n++] = ' ';
+    }
+    text[n && text[n - 1] == ' ' ? n - 1 : n] = 0;
+}
+
 static char *decode_text(const struct tokenizer *tokenizer, const struct hypothesis *h)
 {
     struct strbuf text;
@@ -184,6 +198,8 @@ static char *decode_text(const struct tokenizer *tokenizer, const struct hypothe
     tokenizer_decode(tokenizer, &text, h->ids, h->count);
     char *copy = text.failed ? NULL : memory_strdup(text.data);
     strbuf_release(&text);
+    if (copy)
+        tidy(copy);
     return copy;
 }
 

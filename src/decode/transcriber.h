@@ -28,7 +28,7 @@ struct transcriber {
 };
 
 struct transcript {
-    char *text;                    /* owned */
+    char *text;                    /* one line; owned */
     struct hypothesis *hypotheses; /* [count], of the last window where there are several; owned */
     char **texts;                  /* [count], of the hypotheses; owned */
     int count;

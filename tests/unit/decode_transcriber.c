@@ -192,6 +192,30 @@ static void test_n_best_texts(void **state)
     clip_release(&clip);
 }
 
+/* Whatever bytes the model says, a text is one tidy line. */
+static void test_texts_are_one_line(void **state)
+{
+    (void)state;
+    struct clip clip;
+    struct transcript out;
+    make_clip(&clip, 20, 0, true, true);
+    load(&clip, TASK_AVSR);
+    const struct beam_options many = {.beam = 60, .n_best = 60, .max_tokens = 2};
+    assert_int_equal(transcriber_run(&transcriber, &out, TASK_AVSR, 4, 2, &many, &model.err), 0);
+    int blanks = 0;
+    for (int i = 0; i < out.count; i++) {
+        const struct hypothesis *h = &out.hypotheses[i];
+        for (int k = 0; k < h->count; k++)
+            blanks += h->ids[k] <= ' '; /* the first 256 ids are the bytes */
+        for (const char *p = out.texts[i]; *p; p++)
+            assert_false((unsigned char)*p < ' ' || *p == 127);
+        assert_true(out.texts[i][0] != ' ' && !strstr(out.texts[i], "  "));
+    }
+    assert_true(blanks > 0);
+    transcript_release(&out);
+    clip_release(&clip);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_long_clip_in_windows),
         cmocka_unit_test(test_what_is_missing_is_said),
         cmocka_unit_test(test_n_best_texts),
+        cmocka_unit_test(test_texts_are_one_line),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }
