@@ -1,7 +1,7 @@
 /*
- * device_cpu: products and convolutions here (cpu.c, convolution.c), all else in the vectorised
- * kernels of the best instruction set that this CPU has (simd.h). One OpenMP pool for everything,
- * oneDNN included.
+ * device_cpu: products and convolutions from products.c, all else from the vectorised kernels of
+ * the best instruction set that this CPU has (simd.h). One OpenMP pool for everything, oneDNN
+ * included.
  *
  * device_cpu is a constant, so its entries are doors: each looks up the instruction set (a few
  * loads) and goes on.
@@ -10,8 +10,7 @@
  * float32, which is at least as exact. So has_bf16 is always true.
  */
 #include "tensor/cpu/simd.h"
-#include "tensor/cpu/onednn.h"
-#include "tensor/cpu/scratch.h"
+#include "tensor/cpu/products.h"
 
 /* ---- doors -------------------------------------------------------------------------------- */
 
@@ -144,242 +143,15 @@ static double sum_of_squares(const float *x, int64_t n)
     return kernels()->sum_of_squares(x, n);
 }
 
-/* ---- products ----------------------------------------------------------------------------- */
-
-static bool use_bf16(enum precision precision)
-{
-    return precision == PRECISION_BF16 && simd_supported(&simd_avx512);
-}
-
-/* Scratch with rows [rows, width] in bfloat16. */
-static uint16_t *rounded(const float *x, int64_t rows, int64_t width, int64_t stride)
-{
-    uint16_t *to = scratch_take(rows * width * sizeof *to);
-    simd_best()->to_bf16(to, x, rows, width, stride);
-    return to;
-}
-
-/* Multiplications of a product from which rounding its operands takes less time than it saves. */
-enum { ROUNDING_PAYS = 50 * 50 * 50 };
-
-static void gemm(const struct gemm *g)
-{
-    struct product p = {.trans_a = g->trans_a,
-                        .trans_b = g->trans_b,
-                        .m = g->m,
-                        .n = g->n,
-                        .k = g->k,
-                        .lda = g->lda,
-                        .ldb = g->ldb,
-                        .ldc = g->ldc,
-                        .beta = g->beta,
-                        .a = g->a,
-                        .b = g->b,
-                        .bias = g->bias,
-                        .c = g->c};
-    uint16_t *a = NULL, *b = NULL;
-    if (use_bf16(g->precision) && g->m * g->n * g->k >= ROUNDING_PAYS) {
-        p.precision = PRECISION_BF16;
-        p.lda = g->trans_a ? g->m : g->k;
-        p.ldb = g->trans_b ? g->k : g->n;
-        p.a = a = rounded(g->a, g->trans_a ? g->k : g->m, p.lda, g->lda);
-        p.b = b = rounded(g->b, g->trans_b ? g->n : g->k, p.ldb, g->ldb);
-    }
-    if (!onednn_product(&p))
-        device_reference.gemm(g);
-    scratch_give(a);
-    scratch_give(b);
-}
-
-/*
- * A frozen weight's pack: the weight in bfloat16, so that products need not round it each time and
- * a decoder's step reads half as much. (oneDNN's blocked layouts were no faster.)
- * Two threads may make it at once: the second one's is dropped.
- */
-struct half_weight {
-    struct pack pack;
-    uint16_t *rows; /* [out, in], behind this struct */
-};
-
-static const uint16_t *packed(struct tensor *weight)
-{
-    struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
-    if (found)
-        return ((struct half_weight *)found)->rows;
-    int64_t count = tensor_count(weight);
-    struct half_weight *made = memory_new(1, 64 + count * sizeof *made->rows);
-    if (!made)
-        return NULL;
-    made->pack.device = &device_cpu;
-    made->rows = (uint16_t *)((char *)made + 64);
-    simd_best()->to_bf16(made->rows, weight->data, 1, count, count);
-    if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return made->rows;
-    memory_free(made);
-    return ((struct half_weight *)found)->rows;
-}
-
-static void pack_free(struct pack *pack)
-{
-    memory_free(pack);
-}
-
-/* Rows up to which dot products are faster than oneDNN (docs/performance.md). */
-enum { FEW_ROWS = 8, FEW_ROWS_BF16 = 16 };
-
-static void linear_bf16(float *y, const float *x, const uint16_t *weight, const float *bias,
-                        int64_t rows, int64_t in, int64_t out)
-{
-    uint16_t *a = rounded(x, rows, in, in);
-    if (rows <= FEW_ROWS_BF16)
-        simd_best()->few_rows_bf16(y, a, weight, bias, rows, in, out);
-    else
-        onednn_product(&(struct product){.trans_b = true,
-                                         .m = rows,
-                                         .n = out,
-                                         .k = in,
-                                         .lda = in,
-                                         .ldb = in,
-                                         .ldc = out,
-                                         .a = a,
-                                         .b = weight,
-                                         .bias = bias,
-                                         .c = y,
-                                         .precision = PRECISION_BF16});
-    scratch_give(a);
-}
-
-static void linear(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
-                   enum precision precision)
-{
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad;
-    const uint16_t *half = pack ? packed(weight) : NULL;
-    if (half)
-        linear_bf16(y, x, half, bias, rows, in, out);
-    else if (rows <= FEW_ROWS)
-        simd_best()->few_rows(y, x, weight->data, bias, rows, in, out);
-    else
-        gemm(&(struct gemm){.trans_b = true,
-                            .m = rows,
-                            .n = out,
-                            .k = in,
-                            .lda = in,
-                            .ldb = in,
-                            .ldc = out,
-                            .a = x,
-                            .b = weight->data,
-                            .bias = bias,
-                            .c = y,
-                            .precision = precision});
-}
-
-static int64_t outputs_of(const struct convolution_sizes *s)
-{
-    return s->batch * s->out[0] * s->out[1] * s->out[2];
-}
-
-static int64_t inputs_of(const struct convolution_sizes *s)
-{
-    return s->batch * s->in[0] * s->in[1] * s->in[2];
-}
-
-/* x as it is, or (then *made is to be given back) as bfloat16; s->precision says which. */
-static const void *operand(const float *x, int64_t rows, int64_t width,
-                           const struct convolution_sizes *s, uint16_t **made)
-{
-    *made = s->precision == PRECISION_BF16 ? rounded(x, rows, width, width) : NULL;
-    return *made ? (const void *)*made : x;
-}
-
-/*
- * Who computes a convolution, as measured (docs/performance.md): the direct kernels where there is
- * one channel or there are groups, which oneDNN is slow at, and in bfloat16 wherever rows of output
- * are not too short and filters fill two vectors; oneDNN all others, so most of float32.
- */
-static bool prefer_direct(const struct convolution_sizes *s, int64_t filters, int64_t row)
-{
-    if (s->shape.groups > 1)
-        return true;
-    return use_bf16(s->precision) && (s->channels == 1 || (filters >= 32 && row > 4));
-}
-
-/* The precision for oneDNN: rounding costs more than it saves where each number is used in few
-   products. */
-static struct convolution_sizes for_onednn(const struct convolution_sizes *s)
-{
-    struct convolution_sizes f = *s;
-    int64_t window = s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
-    f.precision = use_bf16(s->precision) && window >= 32 ? PRECISION_BF16 : PRECISION_F32;
-    return f;
-}
-
-static void convolution(float *y, const float *x, const float *weight, const float *bias,
-                        const struct convolution_sizes *s)
-{
-    if (prefer_direct(s, s->filters, s->out[2]) &&
-        simd_best()->direct_convolution(y, x, weight, bias, s))
-        return;
-    struct convolution_sizes f = for_onednn(s);
-    uint16_t *made;
-    const void *in = operand(x, inputs_of(s), s->channels, &f, &made);
-    if (!onednn_convolution(y, in, weight, bias, &f))
-        device_reference.convolution(y, x, weight, bias, s);
-    scratch_give(made);
-}
-
-static void convolution_backward_input(float *dx, const float *dy, const float *weight,
-                                       const struct convolution_sizes *s)
-{
-    if (!dx || (prefer_direct(s, s->channels, s->in[2]) &&
-                simd_best()->direct_backward_input(dx, dy, weight, s)))
-        return;
-    struct convolution_sizes f = for_onednn(s);
-    uint16_t *made;
-    int64_t n = inputs_of(s) * s->channels;
-    const void *in = operand(dy, outputs_of(s), s->filters, &f, &made);
-    float *t = scratch_take(n * sizeof *t);
-    if (onednn_convolution_backward_input(t, in, weight, &f))
-        add(dx, dx, t, n);
-    else
-        device_reference.convolution_backward_input(dx, dy, weight, s);
-    scratch_give(t);
-    scratch_give(made);
-}
-
-static void convolution_backward_weight(float *dweight, float *dbias, const float *dy,
-                                        const float *x, const struct convolution_sizes *s)
-{
-    if (dbias)
-        add_periodic_backward(dbias, dy, outputs_of(s), s->filters, 1);
-    if (!dweight || (s->shape.groups > 1 && simd_best()->direct_backward_weight(dweight, dy, x, s)))
-        return;
-    struct convolution_sizes f = for_onednn(s);
-    uint16_t *made_x, *made_dy;
-    int64_t n =
-        s->filters * s->kernel[0] * s->kernel[1] * s->kernel[2] * s->channels / s->shape.groups;
-    const void *in_x = operand(x, inputs_of(s), s->channels, &f, &made_x);
-    const void *in_dy = operand(dy, outputs_of(s), s->filters, &f, &made_dy);
-    float *t = scratch_take(n * sizeof *t);
-    if (onednn_convolution_backward_weight(t, in_dy, in_x, &f))
-        add(dweight, dweight, t, n);
-    else
-        device_reference.convolution_backward_weight(dweight, NULL, dy, x, s);
-    scratch_give(t);
-    scratch_give(made_dy);
-    scratch_give(made_x);
-}
-
 const struct device device_cpu = {
     .name = "cpu",
     .has_bf16 = true,
-    .gemm = gemm,
-    .linear = linear,
-    .pack_free = pack_free,
-    .convolution = convolution,
-    .convolution_backward_input = convolution_backward_input,
-    .convolution_backward_weight = convolution_backward_weight,
+    .gemm = product_gemm,
+    .linear = product_linear,
+    .pack_free = product_pack_free,
+    .convolution = product_convolution,
+    .convolution_backward_input = product_convolution_backward_input,
+    .convolution_backward_weight = product_convolution_backward_weight,
     .attention = attention,
     .attention_backward = attention_backward,
     .layer_norm = layer_norm,

@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { PLANS = 512, KEY = 28, ARGS = 6 };
+enum { PLANS = 1024, KEY = 28, ARGS = 6 };
 
 enum plan_kind { PRODUCT = 1, CONVOLUTION, BACKWARD_INPUT, BACKWARD_WEIGHT };
 
