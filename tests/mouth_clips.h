@@ -3,7 +3,8 @@
  * are, no face is looked for) of two words each out of four, 40 ms a picture. A word is a tone and
  * an opening of the mouth, so both senses can tell the four apart:
  *
- *     0.2 s rest, first word 0.32 s, second word 0.32 s, 0.2 s rest
+ *     rest, first word, second word, rest: 0.32 s each; 20 blocks of AAC, so that sound and
+ * pictures come back equally long
  */
 #ifndef TESTS_MOUTH_CLIPS_H
 #define TESTS_MOUTH_CLIPS_H
@@ -22,7 +23,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { MOUTH_CLIP_FRAMES = 26, MOUTH_CLIP_REST = 5, MOUTH_CLIP_WORD = 8, MOUTH_CLIP_SIDE = 96 };
+enum { MOUTH_CLIP_FRAMES = 32, MOUTH_CLIP_REST = 8, MOUTH_CLIP_WORD = 8, MOUTH_CLIP_SIDE = 96 };
 
 static const char *const mouth_clip_words[4] = {"red", "green", "blue", "white"};
 static const int mouth_clip_pairs[4][2] = {{0, 1}, {2, 3}, {1, 2}, {3, 0}};

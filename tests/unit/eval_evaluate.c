@@ -136,9 +136,8 @@ static void test_counts_of_known_texts(void **state)
     assert_int_equal(score.failed, 0);
     assert_true(score.interval.low <= wer_rate(&score.words));
     assert_true(score.interval.high >= wer_rate(&score.words));
-    /* 26 frames, and what AAC adds at the end */
-    assert_in_range(score.media_tokens, CLIPS * (52 / 4 + 26 / 2), CLIPS * (60 / 4 + 30 / 2));
-    assert_true(score.audio_seconds > CLIPS * 1.03 && score.audio_seconds < CLIPS * 1.2);
+    assert_int_equal(score.media_tokens, CLIPS * (64 / 4 + 32 / 2));
+    assert_true(fabs(score.audio_seconds - CLIPS * 1.28) < 0.01);
     score_release(&score);
 }
 
