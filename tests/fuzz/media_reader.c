@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             else
                 sink += chunk.rgb[(size_t)(chunk.height - 1) * chunk.stride + 3 * chunk.width - 1];
         }
+        (void)sink;
         media_close(m);
     }
     if (rc < 0 && (!err.message[0] || err.code != rc))
