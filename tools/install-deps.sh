@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that building, testing and the demo need; asks apt only when one is missing.
 set -eu
 packages="gcc g++ clang clang-format cmake make pkg-config git
-    libdnnl-dev libomp-14-dev libavformat-dev libavcodec-dev libavfilter-dev libavutil-dev libswresample-dev
+    libdnnl-dev ocl-icd-opencl-dev libomp-14-dev libavformat-dev libavcodec-dev libavfilter-dev libavutil-dev libswresample-dev
     libswscale-dev libdlib-dev libdlib-data libjansson-dev libpcre2-dev libutf8proc-dev
     libcmocka-dev flite1-dev libcairo2-dev ffmpeg"
 missing=""
