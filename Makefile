@@ -1,4 +1,5 @@
 # Short front of the CMake build. `make demo` and `make check` work on a bare Debian 12.
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo check asan clang format lint fuzz clean
 

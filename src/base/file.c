@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -88,8 +89,12 @@ int file_writer_open(struct file_writer *w, const char *path, struct error *err)
         file_writer_abandon(w);
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     }
-    snprintf(w->temporary, n, "%s.%ld.tmp", path, (long)getpid());
-    w->stream = fopen(w->temporary, "wbe");
+    /* a pipe or a device (/dev/stdout) is written to as it is: a rename would replace it */
+    struct stat st;
+    bool direct = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    if (!direct)
+        snprintf(w->temporary, n, "%s.%ld.tmp", path, (long)getpid());
+    w->stream = fopen(direct ? path : w->temporary, "wbe");
     if (!w->stream) {
         int rc = error_set(err, ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
         w->temporary[0] = 0;
@@ -102,14 +107,15 @@ int file_writer_open(struct file_writer *w, const char *path, struct error *err)
 int file_writer_commit(struct file_writer *w, struct error *err)
 {
     int rc = 0;
-    int bad = ferror(w->stream) || fflush(w->stream) || fsync(fileno(w->stream));
+    bool direct = !w->temporary[0];
+    int bad = ferror(w->stream) || fflush(w->stream) || (!direct && fsync(fileno(w->stream)));
     int saved = errno;
     bad |= fclose(w->stream) != 0;
     w->stream = NULL;
     if (bad)
         rc = error_set(err, ERROR_IO, "%s: cannot write: %s", w->path,
                        strerror(saved ? saved : EIO));
-    else if (rename(w->temporary, w->path) != 0)
+    else if (!direct && rename(w->temporary, w->path) != 0)
         rc = io_error(err, w->path);
     else
         w->temporary[0] = 0;

@@ -1,7 +1,8 @@
 /*
  * Files as wholes. Reading: mapped (file_map) or copied (file_read), both bounded. Writing: into a
  * temporary file beside the target that replaces it on commit, so that a reader, a full disk or a
- * kill never sees half a file.
+ * kill never sees half a file. What is no regular file (a pipe, /dev/stdout) is written to
+ * directly.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H

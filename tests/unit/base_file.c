@@ -208,6 +208,17 @@ static void test_make_folder(void **state)
     assert_int_equal(file_make_folder(f->file, &err), ERROR_IO); /* a file is in its place */
 }
 
+static void test_device_stays_a_device(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct stat before, after;
+    assert_int_equal(stat("/dev/null", &before), 0);
+    assert_int_equal(file_write("/dev/null", "x", 1, &err), 0);
+    assert_int_equal(stat("/dev/null", &after), 0);
+    assert_true(S_ISCHR(after.st_mode) && after.st_ino == before.st_ino);
+}
+
 static void test_join(void **state)
 {
     (void)state;
@@ -233,6 +244,7 @@ int main(void)
         TEST(test_file_grows_too_large),
         TEST(test_no_such_folder),
         TEST(test_make_folder),
+        cmocka_unit_test(test_device_stays_a_device),
         cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
