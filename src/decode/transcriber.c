@@ -7,7 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#define FRAME_SAMPLES 640 /* of a picture at 25 fps */
 #define SIDE CONFIG_PICTURE
 #define BORDER ((MOUTH_SIDE - SIDE) / 2)
 
@@ -130,8 +129,8 @@ static void encode_video(struct transcriber *t, struct tensor **states, const st
         for (int row = 0; row < SIDE; row++)
             for (int column = 0; column < SIDE; column++)
                 to[row * SIDE + column] =
-                    (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - 0.421f) /
-                    0.165f;
+                    (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - PICTURE_MEAN) /
+                    PICTURE_DEVIATION;
     }
     *states = keep_states(t, mark, recognizer_encode_video(t->recognizer, &t->compute, x, NULL));
     t->video_seconds += clock_seconds() - begin;

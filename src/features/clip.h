@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FRAME_SAMPLES 640    /* of sound in the time of one picture */
 #define CLIP_MAX_SECONDS 600 /* one clip is one utterance */
 
 struct clip {

@@ -15,6 +15,10 @@
 
 enum { CONFIG_MAX_RATES = 16, CONFIG_MAX_TEXT = 128, CONFIG_PICTURE = 88 };
 
+/* Pictures go in as (x / 255 - mean) / deviation (AV-HuBERT's image_mean, image_std). */
+#define PICTURE_MEAN 0.421f
+#define PICTURE_DEVIATION 0.165f
+
 /* Whisper-type audio encoder: 2 convolutions (stride 1, 2), pre-norm layers. */
 struct whisper_config {
     int mels, d, layers, heads, ffn;

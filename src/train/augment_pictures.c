@@ -3,10 +3,6 @@
 
 #include <math.h>
 
-#define INPUT_SIDE 88
-#define MEAN 0.421f /* AV-HuBERT's image_mean and image_std */
-#define DEVIATION 0.165f
-
 static double symmetric(struct random *random, double size)
 {
     return size * (2 * random_uniform(random) - 1);
@@ -50,14 +46,14 @@ static float bilinear(const uint8_t *picture, float x, float y)
 static void warp_picture(float *out, const uint8_t *mouth, const struct warp *w, float gain,
                          float offset)
 {
-    const float half = (INPUT_SIDE - 1) / 2.0f;
-    for (int row = 0; row < INPUT_SIDE; row++) {
-        for (int column = 0; column < INPUT_SIDE; column++) {
+    const float half = (CONFIG_PICTURE - 1) / 2.0f;
+    for (int row = 0; row < CONFIG_PICTURE; row++) {
+        for (int column = 0; column < CONFIG_PICTURE; column++) {
             float dx = (float)column - half, dy = (float)row - half;
             dx = w->mirror ? -dx : dx;
             float value =
                 bilinear(mouth, w->x + w->a * dx - w->b * dy, w->y + w->b * dx + w->a * dy);
-            out[row * INPUT_SIDE + column] = value * gain + offset;
+            out[row * CONFIG_PICTURE + column] = value * gain + offset;
         }
     }
 }
@@ -65,13 +61,13 @@ static void warp_picture(float *out, const uint8_t *mouth, const struct warp *w,
 void augment_pictures(float *pictures, const uint8_t *mouth, int64_t frames,
                       const struct augment_config *augment, struct random *random)
 {
-    const int64_t pixels = INPUT_SIDE * INPUT_SIDE;
+    const int64_t pixels = CONFIG_PICTURE * CONFIG_PICTURE;
     struct warp warp = draw_warp(augment, random);
     double contrast = 1 + symmetric(random, augment->contrast);
     double brightness = 0.5 * symmetric(random, augment->contrast);
     /* ((v/255 - mean) contrast + brightness) / deviation */
-    float gain = (float)(contrast / 255 / DEVIATION);
-    float offset = (float)((brightness - MEAN * contrast) / DEVIATION);
+    float gain = (float)(contrast / 255 / PICTURE_DEVIATION);
+    float offset = (float)((brightness - PICTURE_MEAN * contrast) / PICTURE_DEVIATION);
     for (int64_t i = 0; i < frames; i++)
         warp_picture(pictures + i * pixels, mouth + i * MOUTH_PIXELS, &warp, gain, offset);
     int masks = (int)random_below(random, augment->time_masks + 1);
@@ -80,6 +76,6 @@ void augment_pictures(float *pictures, const uint8_t *mouth, int64_t frames,
         int64_t start = random_below(random, frames);
         for (int64_t i = start; i < frames && i < start + length; i++)
             for (int64_t p = 0; p < pixels; p++)
-                pictures[i * pixels + p] = -MEAN / DEVIATION;
+                pictures[i * pixels + p] = -PICTURE_MEAN / PICTURE_DEVIATION;
     }
 }

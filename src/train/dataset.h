@@ -14,7 +14,6 @@
 #include "train/train_config.h"
 
 #define FRAME_MS 40 /* at 25 fps */
-#define FRAME_SAMPLES 640
 
 struct timed_word {
     int start_ms, end_ms;
