@@ -52,10 +52,15 @@ struct device {
 
     /* ---- products ---- */
     void (*gemm)(const struct gemm *g);
-    /* y [rows, out] = x W^T + bias. The weight is a parameter: the device may pack it once
-       (weight->pack) when no gradient of it is wanted. */
+    /* y [rows, out] = x W^T + bias. The weight may be `stored` in any dtype (tensor.h); else, when
+       it is a parameter and no gradient of it is wanted, the device may pack it once
+       (weight->pack). PRECISION_F32: with the very numbers that are stored; BF16: the device may
+       round x to 8 bits with a scale per block of 32, where the weight is of a block type. */
     void (*linear)(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
                    enum precision precision);
+    /* dx += dy W */
+    void (*linear_backward_input)(float *dx, const float *dy, struct tensor *weight, int64_t rows,
+                                  enum precision precision);
     void (*pack_free)(struct pack *pack);
     void (*convolution)(float *y, const float *x, const float *weight, const float *bias,
                         const struct convolution_sizes *s);
@@ -68,6 +73,9 @@ struct device {
     void (*attention)(float *y, float *log_sum, const float *q, const float *k, const float *v,
                       const struct attention *a, int64_t q_rows, int64_t d,
                       enum precision precision);
+    /* The same with keys and values in bfloat16, forward only: a decoder's cache. */
+    void (*attention_cached)(float *y, const float *q, const uint16_t *k, const uint16_t *v,
+                             const struct attention *a, int64_t q_rows, int64_t d);
     void (*attention_backward)(float *dq, float *dk, float *dv, const float *dy, const float *y,
                                const float *log_sum, const float *q, const float *k, const float *v,
                                const struct attention *a, int64_t q_rows, int64_t d,
@@ -122,6 +130,9 @@ struct device {
     /* ---- rows ---- */
     void (*gather_rows)(float *y, const float *x, const int32_t *index, int64_t count,
                         int64_t width);
+    /* y[i] = row index[i] of a table that is `stored` (tensor.h) */
+    void (*gather_stored)(float *y, const struct tensor *table, const int32_t *index,
+                          int64_t count);
     void (*scatter_add_rows)(float *dx, const float *dy, const int32_t *index, int64_t count,
                              int64_t width);
     /* copies (or adds) a [rows, width] block between matrices of row strides to_stride, from_stride

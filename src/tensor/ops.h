@@ -16,7 +16,7 @@
 /* ---- products --------------------------------------------------------------------------- */
 
 /* y [rows, out] = x [rows, in] weight[out, in]^T + bias[out]; bias may be NULL.
-   Where weight is frozen no time goes to its gradient. */
+   Where weight is frozen no time goes to its gradient; it may be stored in any dtype. */
 struct tensor *op_linear(struct compute *c, struct tensor *x, struct tensor *weight,
                          struct tensor *bias);
 
@@ -35,7 +35,8 @@ struct tensor *op_convolution(struct compute *c, struct tensor *x, struct tensor
  * (grouped-query: query head h uses key head h / (heads / kv_heads)). Sequence i: queries
  * q_spans[i], keys k_spans[i]. causal: query j of a span of nq sees the first nk - nq + j + 1 keys
  * (so that a few new queries over a longer cache work). scale multiplies the scores (0: 1/sqrt(d)).
- * Rows of q outside all spans give zeros. k and v may be plain views of a cache (no gradient).
+ * Rows of q outside all spans give zeros. k and v may be plain views of a cache (no gradient),
+ * float32, or stored BF16.
  */
 struct attention {
     int heads, kv_heads;
@@ -85,7 +86,8 @@ struct tensor *op_slice_rows(struct compute *c, struct tensor *x, int64_t start,
                              int64_t count); /* view */
 struct tensor *op_concat_rows(struct compute *c, struct tensor *const *parts, int count);
 struct tensor *op_concat_columns(struct compute *c, struct tensor *const *parts, int count);
-/* y[i] = x[index[i]]; index -1 gives a zero row. Also the embedding look-up. Backward scatters. */
+/* y[i] = x[index[i]]; index -1 gives a zero row. Also the embedding look-up (x may be stored, in
+   any dtype). Backward scatters. */
 struct tensor *op_gather_rows(struct compute *c, struct tensor *x, const int32_t *index,
                               int64_t count);
 /* Average (or, stacked, concatenation) of each `rate` rows of each span, remainder dropped; packed:

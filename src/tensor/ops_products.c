@@ -18,17 +18,21 @@ static void linear_backward(void *saved)
     int64_t out = tensor_width(s->record.result);
     float *dx = tensor_grad(c, s->x), *dw = tensor_grad(c, s->weight);
     float *db = tensor_grad(c, s->bias);
-    struct gemm g = {.beta = 1, .a = dy, .lda = out, .ldb = in, .ldc = in, .n = in};
-    g.precision = c->precision;
-    if (dx) {
-        g.m = rows, g.k = out, g.b = s->weight->data, g.c = dx;
-        c->device->gemm(&g);
-    }
-    if (dw) {
-        g.trans_a = true;
-        g.m = out, g.k = rows, g.b = s->x->data, g.c = dw;
-        c->device->gemm(&g);
-    }
+    if (dx)
+        c->device->linear_backward_input(dx, dy, s->weight, rows, c->precision);
+    if (dw)
+        c->device->gemm(&(struct gemm){.trans_a = true,
+                                       .m = out,
+                                       .n = in,
+                                       .k = rows,
+                                       .lda = out,
+                                       .ldb = in,
+                                       .ldc = in,
+                                       .beta = 1,
+                                       .a = dy,
+                                       .b = s->x->data,
+                                       .c = dw,
+                                       .precision = c->precision});
     if (db)
         c->device->add_periodic_backward(db, dy, rows, out, 1);
 }
@@ -135,6 +139,11 @@ struct tensor *op_attention(struct compute *c, struct tensor *q, struct tensor *
     struct tensor *y = tensor_like(c, q);
     bool wanted = TAPE_WANTS(c, y, q, k, v);
     float *log_sum = wanted ? arena_floats(c, rows * shape->heads) : NULL;
+    if (k->stored) {
+        assert(!wanted && k->dtype == DTYPE_BF16 && v->stored && v->dtype == DTYPE_BF16);
+        c->device->attention_cached(y->data, q->data, k->stored, v->stored, shape, rows, d);
+        return y;
+    }
     c->device->attention(y->data, log_sum, q->data, k->data, v->data, shape, rows, d, c->precision);
     if (wanted) {
         struct attention_record s = {.q = q, .k = k, .v = v, .log_sum = log_sum, .shape = *shape};

@@ -140,7 +140,10 @@ struct tensor *op_gather_rows(struct compute *c, struct tensor *x, const int32_t
     for (int64_t i = 0; i < count; i++)
         assert(index[i] >= -1 && index[i] < tensor_rows(x));
     struct tensor *y = tensor_new(c, TENSOR_SHAPE(count, width));
-    c->device->gather_rows(y->data, x->data, index, count, width);
+    if (x->stored)
+        c->device->gather_stored(y->data, x, index, count);
+    else
+        c->device->gather_rows(y->data, x->data, index, count, width);
     if (TAPE_WANTS(c, y, x)) {
         struct gather s = {.x = x, .index = arena_copy(c, index, sizeof *index * (size_t)count)};
         tape_push(c, y, gather_backward, &s, sizeof s);

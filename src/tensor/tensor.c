@@ -93,16 +93,59 @@ int parameter_init(struct tensor *t, int dims, const int64_t *shape, struct erro
     return 0;
 }
 
+void parameter_borrow(struct tensor *t, int dims, const int64_t *shape, enum dtype dtype,
+                      const void *stored)
+{
+    parameter_release(t);
+    shape_init(t, dims, shape);
+    t->parameter = t->borrowed = true;
+    t->dtype = dtype;
+    if (dtype == DTYPE_F32)
+        t->data = (float *)stored; /* frozen: nobody writes it */
+    else
+        t->stored = stored;
+    assert(tensor_width(t) % dtype_block(dtype) == 0);
+}
+
+void parameter_read(float *out, const struct tensor *t, int64_t start, int64_t count)
+{
+    if (t->stored)
+        dtype_to_float(out, t->dtype, (const char *)t->stored + dtype_bytes(t->dtype, start),
+                       count);
+    else
+        memcpy(out, t->data + start, sizeof *out * (size_t)count);
+}
+
+int parameter_own(struct tensor *t, struct error *err)
+{
+    if (!t->borrowed)
+        return 0;
+    float *data = memory_new((size_t)tensor_count(t), sizeof *data);
+    if (!data)
+        return error_set(err, ERROR_MEMORY, "out of memory for a weight of %lld numbers",
+                         (long long)tensor_count(t));
+    parameter_read(data, t, 0, tensor_count(t));
+    parameter_changed(t);
+    t->data = data;
+    t->stored = NULL;
+    t->borrowed = false;
+    return 0;
+}
+
 void parameter_release(struct tensor *t)
 {
     parameter_changed(t);
-    memory_free(t->data);
+    if (!t->borrowed)
+        memory_free(t->data);
     memory_free(t->grad);
     *t = (struct tensor){0};
 }
 
 int parameter_train(struct tensor *t, bool trainable, struct error *err)
 {
+    int rc = trainable ? parameter_own(t, err) : 0;
+    if (rc != 0)
+        return rc;
     if (trainable && !t->grad) {
         t->grad = memory_new((size_t)tensor_count(t), sizeof(float));
         if (!t->grad)

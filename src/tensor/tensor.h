@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "tensor/dtype.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,10 +27,13 @@ struct pack;
 struct tensor {
     int dims;
     int64_t shape[TENSOR_MAX_DIMS];
-    float *data;         /* [shape...] */
+    float *data;         /* [shape...]; NULL where stored */
+    const void *stored;  /* [shape...] as dtype, whole blocks in each row; NULL where data */
+    enum dtype dtype;    /* of stored */
     float *grad;         /* same shape, or NULL: none yet */
     bool needs_grad;     /* a gradient is wanted for it, or for something it was made from */
     bool parameter;      /* weights of a model: products may keep a packed copy */
+    bool borrowed;       /* data or stored is another's memory (a mapped file's) */
     struct pack *pack;   /* the device's packed copy (parameters only; NULL: none yet) */
     struct tensor *base; /* of a view: the tensor whose memory, data and grad, it shares */
 };
@@ -87,6 +91,14 @@ struct tensor *tensor_from(struct compute *c, const float *data, int dims, const
    drops its pack and gradient. parameter_init may be called once per tensor. */
 int parameter_init(struct tensor *t, int dims, const int64_t *shape, struct error *err);
 void parameter_release(struct tensor *t);
+/* A frozen parameter in place: F32 (aligned to 4 bytes) becomes its `data`, other types `stored`.
+   The memory is the caller's and outlives it; parameter_release leaves it alone. */
+void parameter_borrow(struct tensor *t, int dims, const int64_t *shape, enum dtype dtype,
+                      const void *stored);
+/* The numbers of a parameter, wherever they are, elements [start, start + count), whole blocks. */
+void parameter_read(float *out, const struct tensor *t, int64_t start, int64_t count);
+/* Own float32 memory instead of borrowed: what wants to be trained or changed. */
+int parameter_own(struct tensor *t, struct error *err);
 /* Trainable or frozen: allocates (zeroed) or frees the gradient. */
 int parameter_train(struct tensor *t, bool trainable, struct error *err);
 /* To be called after data was written (a load, an optimiser step): drops the packed copy. */

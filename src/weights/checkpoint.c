@@ -16,15 +16,15 @@ int checkpoint_save(const char *path, const char *metadata, const struct checkpo
                     int count, struct error *err)
 {
     struct safetensors_writer *writer = NULL;
-    struct safetensor *declared = memory_new((size_t)count, sizeof *declared);
+    struct stored_tensor *declared = memory_new((size_t)count, sizeof *declared);
     if (!declared)
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     int rc = 0;
     for (int i = 0; i < count && !rc; i++) {
-        declared[i] = (struct safetensor){.name = tensors[i].name,
-                                          .dtype = tensors[i].dtype,
-                                          .dims = tensors[i].dims,
-                                          .count = 1};
+        declared[i] = (struct stored_tensor){.name = tensors[i].name,
+                                             .dtype = tensors[i].dtype,
+                                             .dims = tensors[i].dims,
+                                             .count = 1};
         if (tensors[i].dims > SAFETENSORS_MAX_DIMS)
             rc = error_set(err, ERROR_USAGE, "%s: tensor %s has %d dimensions", path,
                            tensors[i].name, tensors[i].dims);
@@ -95,30 +95,20 @@ bool checkpoint_has(const struct checkpoint *c, const char *name)
     return safetensors_find(c->file, name) != NULL;
 }
 
-/* "512x80"; "scalar" without dimensions. */
-static void print_shape(char *text, size_t room, int dims, const int64_t *shape)
-{
-    snprintf(text, room, "scalar");
-    size_t used = 0;
-    for (int i = 0; i < dims && used < room; i++)
-        used +=
-            (size_t)snprintf(text + used, room - used, "%s%lld", i ? "x" : "", (long long)shape[i]);
-}
-
 int checkpoint_read(struct checkpoint *c, float *out, const char *name, int dims,
                     const int64_t *shape, struct error *err)
 {
-    const struct safetensor *t = safetensors_find(c->file, name);
+    const struct stored_tensor *t = safetensors_find(c->file, name);
     if (!t)
         return error_set(err, ERROR_FORMAT, "%s: tensor %s is missing", c->path, name);
     if (t->dims != dims || (dims && memcmp(t->shape, shape, sizeof *shape * (size_t)dims) != 0)) {
         char found[128], wanted[128];
-        print_shape(found, sizeof found, t->dims, t->shape);
-        print_shape(wanted, sizeof wanted, dims, shape);
+        stored_shape_text(found, sizeof found, t->dims, t->shape);
+        stored_shape_text(wanted, sizeof wanted, dims, shape);
         return error_set(err, ERROR_FORMAT, "%s: tensor %s is %s, the configuration says %s",
                          c->path, name, found, wanted);
     }
-    int rc = safetensors_read(out, t, 0, t->count, err);
+    int rc = stored_read(out, t, 0, t->count, err);
     if (rc)
         return error_prefix(err, "%s", c->path);
     c->seen[t - safetensors_at(c->file, 0)] = true;

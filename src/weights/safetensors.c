@@ -1,5 +1,5 @@
 /*
- * Reader. What is checked, so that the rest of the program can trust a `struct safetensor`:
+ * Reader. What is checked, so that the rest of the program can trust a `struct stored_tensor`:
  *   file  = 8 + N + data, N at most 16 MiB and inside the file
  *   JSON  = one object, no key twice, "__metadata__" of strings, else tensors
  *   entry = known dtype, at most 8 dims, all >= 0, product * size = end - begin without overflow
@@ -20,8 +20,8 @@
 struct safetensors {
     char *path;
     struct file_map map;
-    json_t *header;             /* owns the names */
-    struct safetensor *tensors; /* [count] by name */
+    json_t *header;                /* owns the names */
+    struct stored_tensor *tensors; /* [count] by name */
     int count;
 };
 
@@ -55,7 +55,7 @@ static bool name_is_good(const char *name)
     return n > 0 && n <= MAX_NAME_BYTES;
 }
 
-static int read_shape(struct safetensor *t, const json_t *shape)
+static int read_shape(struct stored_tensor *t, const json_t *shape)
 {
     if (!json_is_array(shape) || json_array_size(shape) > SAFETENSORS_MAX_DIMS)
         return -1;
@@ -71,7 +71,7 @@ static int read_shape(struct safetensor *t, const json_t *shape)
     return 0;
 }
 
-static int read_entry(struct safetensors *s, struct safetensor *t, const char *name,
+static int read_entry(struct safetensors *s, struct stored_tensor *t, const char *name,
                       const json_t *entry, int64_t data_bytes, struct error *err)
 {
     if (!name_is_good(name))
@@ -102,13 +102,13 @@ static int read_entry(struct safetensors *s, struct safetensor *t, const char *n
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct safetensor *)a)->name, ((const struct safetensor *)b)->name);
+    return strcmp(((const struct stored_tensor *)a)->name, ((const struct stored_tensor *)b)->name);
 }
 
 /* By place; an empty tensor before the one that starts where it stands. */
 static int by_place(const void *a, const void *b)
 {
-    const struct safetensor *x = a, *y = b;
+    const struct stored_tensor *x = a, *y = b;
     if (x->data != y->data)
         return x->data < y->data ? -1 : 1;
     return (x->count > 0) - (y->count > 0);
@@ -215,58 +215,18 @@ int safetensors_count(const struct safetensors *s)
     return s->count;
 }
 
-const struct safetensor *safetensors_at(const struct safetensors *s, int index)
+const struct stored_tensor *safetensors_at(const struct safetensors *s, int index)
 {
     return &s->tensors[index];
 }
 
-const struct safetensor *safetensors_find(const struct safetensors *s, const char *name)
+const struct stored_tensor *safetensors_find(const struct safetensors *s, const char *name)
 {
-    struct safetensor key = {.name = name};
+    struct stored_tensor key = {.name = name};
     return bsearch(&key, s->tensors, (size_t)s->count, sizeof key, by_name);
 }
 
 const char *safetensors_metadata(const struct safetensors *s, const char *key)
 {
     return json_string_value(json_object_get(json_object_get(s->header, "__metadata__"), key));
-}
-
-static float from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. */
-static float half_to_float(uint32_t half)
-{
-    uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
-    if (exponent == 0) {
-        float small = (float)fraction * 0x1p-24f;
-        return sign ? -small : small;
-    }
-    exponent = exponent == 31 ? 255 : exponent + 127 - 15;
-    return from_bits(sign | exponent << 23 | fraction << 13);
-}
-
-int safetensors_read(float *out, const struct safetensor *t, int64_t start, int64_t count,
-                     struct error *err)
-{
-    if (t->dtype == DTYPE_OTHER)
-        return error_set(err, ERROR_UNSUPPORTED, "tensor %s is not F32, F16 or BF16", t->name);
-    if (start < 0 || count < 0 || start > t->count || count > t->count - start)
-        return error_set(err, ERROR_USAGE, "tensor %s has %lld elements only", t->name,
-                         (long long)t->count);
-    if (t->dtype == DTYPE_F32) {
-        if (count)
-            memcpy(out, t->data + 4 * start, 4 * (size_t)count);
-        return 0;
-    }
-    const unsigned char *from = t->data + 2 * start;
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits = (uint32_t)from[2 * i] | (uint32_t)from[2 * i + 1] << 8;
-        out[i] = t->dtype == DTYPE_F16 ? half_to_float(bits) : from_bits(bits << 16);
-    }
-    return 0;
 }

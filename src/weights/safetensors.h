@@ -12,40 +12,20 @@
 #define WEIGHTS_SAFETENSORS_H
 
 #include "base/error.h"
+#include "weights/stored.h"
 
 #include <stdint.h>
 
-#define SAFETENSORS_MAX_DIMS 8
-
-enum dtype {
-    DTYPE_F32,
-    DTYPE_F16,
-    DTYPE_BF16,
-    DTYPE_OTHER, /* known to the format, cannot be read as numbers here (I64, BOOL, F8, ...) */
-};
-
-struct safetensor {
-    const char *name;
-    enum dtype dtype;
-    int dims;
-    int64_t shape[SAFETENSORS_MAX_DIMS];
-    int64_t count;             /* product of shape; 1 for a scalar */
-    int64_t bytes;             /* as stored */
-    const unsigned char *data; /* in the mapped file, little-endian, any alignment */
-};
+#define SAFETENSORS_MAX_DIMS STORED_MAX_DIMS
 
 struct safetensors;
 
 int safetensors_open(struct safetensors **s, const char *path, struct error *err);
 void safetensors_close(struct safetensors *s); /* NULL is fine */
 int safetensors_count(const struct safetensors *s);
-const struct safetensor *safetensors_at(const struct safetensors *s, int index); /* by name */
-const struct safetensor *safetensors_find(const struct safetensors *s, const char *name);
+const struct stored_tensor *safetensors_at(const struct safetensors *s, int index); /* by name */
+const struct stored_tensor *safetensors_find(const struct safetensors *s, const char *name);
 const char *safetensors_metadata(const struct safetensors *s, const char *key); /* NULL: none */
-
-/* Elements [start, start + count) of t as float32. ERROR_UNSUPPORTED for DTYPE_OTHER. */
-int safetensors_read(float *out, const struct safetensor *t, int64_t start, int64_t count,
-                     struct error *err);
 
 /*
  * Writer: open declares all tensors (name, dtype F32 or BF16, dims, shape are read, and copied),
@@ -55,8 +35,9 @@ int safetensors_read(float *out, const struct safetensor *t, int64_t start, int6
 struct safetensors_writer;
 
 int safetensors_writer_open(struct safetensors_writer **w, const char *path,
-                            const struct safetensor *tensors, int count, const char *metadata_key,
-                            const char *metadata_value, struct error *err); /* both may be NULL */
+                            const struct stored_tensor *tensors, int count,
+                            const char *metadata_key, const char *metadata_value,
+                            struct error *err); /* both may be NULL */
 int safetensors_writer_add(struct safetensors_writer *w, const float *values, int64_t count,
                            struct error *err);
 int safetensors_writer_commit(struct safetensors_writer *w, struct error *err);

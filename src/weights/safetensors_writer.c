@@ -27,7 +27,7 @@ struct safetensors_writer {
 };
 
 /* {"dtype", "shape", "data_offsets"}; *offset moves on by its bytes. NULL: cannot be. */
-static json_t *describe(const struct safetensor *t, int64_t *offset, int64_t *count)
+static json_t *describe(const struct stored_tensor *t, int64_t *offset, int64_t *count)
 {
     int64_t bytes = t->dtype == DTYPE_F32 ? 4 : 2, end;
     if ((t->dtype != DTYPE_F32 && t->dtype != DTYPE_BF16) || t->dims < 0 ||
@@ -54,12 +54,12 @@ static json_t *describe(const struct safetensor *t, int64_t *offset, int64_t *co
     return entry;
 }
 
-static int declare(struct safetensors_writer *w, json_t *header, const struct safetensor *tensors,
-                   struct error *err)
+static int declare(struct safetensors_writer *w, json_t *header,
+                   const struct stored_tensor *tensors, struct error *err)
 {
     int64_t offset = 0;
     for (int i = 0; i < w->count; i++) {
-        const struct safetensor *t = &tensors[i];
+        const struct stored_tensor *t = &tensors[i];
         if (json_object_get(header, t->name))
             return error_set(err, ERROR_USAGE, "%s: tensor %s is declared twice", w->path, t->name);
         json_t *entry = describe(t, &offset, &w->tensors[i].count);
@@ -88,8 +88,8 @@ static int write_header(struct safetensors_writer *w, json_t *header, struct err
 }
 
 int safetensors_writer_open(struct safetensors_writer **out, const char *path,
-                            const struct safetensor *tensors, int count, const char *metadata_key,
-                            const char *metadata_value, struct error *err)
+                            const struct stored_tensor *tensors, int count,
+                            const char *metadata_key, const char *metadata_value, struct error *err)
 {
     int rc = 0;
     *out = NULL;

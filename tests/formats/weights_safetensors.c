@@ -176,19 +176,19 @@ static void test_element_types(void **state)
     float out[12];
     struct error err = {0};
     struct safetensors *s = open_words("F16", halves, 12);
-    assert_int_equal(safetensors_read(out, safetensors_at(s, 0), 0, 12, &err), 0);
+    assert_int_equal(stored_read(out, safetensors_at(s, 0), 0, 12, &err), 0);
     for (int i = 0; i < 11; i++)
         assert_int_equal(bits_of(out[i]), bits_of(wanted[i]));
     assert_true(isnan(out[11]));
-    assert_int_equal(safetensors_read(out, safetensors_at(s, 0), 2, 1, &err), 0);
+    assert_int_equal(stored_read(out, safetensors_at(s, 0), 2, 1, &err), 0);
     assert_true(out[0] == 1.0f);
-    assert_int_equal(safetensors_read(out, safetensors_at(s, 0), 11, 2, &err), ERROR_USAGE);
-    assert_int_equal(safetensors_read(out, safetensors_at(s, 0), -1, 2, &err), ERROR_USAGE);
+    assert_int_equal(stored_read(out, safetensors_at(s, 0), 11, 2, &err), ERROR_USAGE);
+    assert_int_equal(stored_read(out, safetensors_at(s, 0), -1, 2, &err), ERROR_USAGE);
     assert_null(safetensors_find(s, "b"));
     assert_null(safetensors_metadata(s, "k"));
     safetensors_close(s);
     s = open_words("I16", halves, 12);
-    assert_int_equal(safetensors_read(out, safetensors_at(s, 0), 0, 1, &err), ERROR_UNSUPPORTED);
+    assert_int_equal(stored_read(out, safetensors_at(s, 0), 0, 1, &err), ERROR_UNSUPPORTED);
     safetensors_close(s);
 }
 
@@ -268,7 +268,7 @@ static void test_writer_refuses(void **state)
     float a[4] = {0};
     struct error err = {0};
     struct safetensors_writer *w;
-    struct safetensor t[2] = {{.name = "a", .dims = 1, .shape = {2}},
+    struct stored_tensor t[2] = {{.name = "a", .dims = 1, .shape = {2}},
                               {.name = "a", .dims = 1, .shape = {2}}};
     assert_int_equal(safetensors_writer_open(&w, path, t, 2, NULL, NULL, &err), ERROR_USAGE);
     t[1].name = "b";
@@ -344,10 +344,10 @@ static void test_published(void **state)
         fail_msg("%s", err.message);
     assert_true(safetensors_count(s) > 5);
     for (int i = 0; i < safetensors_count(s); i++) {
-        const struct safetensor *t = safetensors_at(s, i);
+        const struct stored_tensor *t = safetensors_at(s, i);
         float *values = malloc(sizeof *values * (size_t)(t->count + 1));
         assert_ptr_equal(safetensors_find(s, t->name), t);
-        assert_int_equal(safetensors_read(values, t, 0, t->count, &err), 0);
+        assert_int_equal(stored_read(values, t, 0, t->count, &err), 0);
         for (int64_t k = 0; k < t->count; k++)
             assert_true(fabsf(values[k]) < 1000);
         free(values);

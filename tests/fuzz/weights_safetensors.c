@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (file_write(path, data, size, &err) == 0 && checkpoint_open(&c, path, &err) == 0) {
         const struct safetensors *s = checkpoint_tensors(c);
         for (int i = 0; i < safetensors_count(s); i++) {
-            const struct safetensor *t = safetensors_at(s, i);
+            const struct stored_tensor *t = safetensors_at(s, i);
             float *values = malloc(sizeof *values * (size_t)(t->count + 1));
             if (values)
                 checkpoint_read(c, values, t->name, t->dims, t->shape, &err);

@@ -66,11 +66,11 @@ static inline struct tensor *golden_tensor(struct golden *g, const char *prefix,
 {
     char full[320];
     snprintf(full, sizeof full, "%s%s", prefix, name);
-    const struct safetensor *s = safetensors_find(checkpoint_tensors(g->file), full);
+    const struct stored_tensor *s = safetensors_find(checkpoint_tensors(g->file), full);
     if (!s)
         fail_msg("the file has no %s", full);
     struct tensor *t = tensor_new(&g->c, s->dims, s->shape);
-    assert_int_equal(safetensors_read(t->data, s, 0, s->count, &g->err), 0);
+    assert_int_equal(stored_read(t->data, s, 0, s->count, &g->err), 0);
     return t;
 }
 

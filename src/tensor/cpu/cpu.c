@@ -11,6 +11,7 @@
  */
 #include "tensor/cpu/simd.h"
 #include "tensor/cpu/products.h"
+#include "tensor/cpu/reference_stored.h"
 
 /* ---- doors -------------------------------------------------------------------------------- */
 
@@ -148,11 +149,13 @@ const struct device device_cpu = {
     .has_bf16 = true,
     .gemm = product_gemm,
     .linear = product_linear,
+    .linear_backward_input = product_linear_backward_input,
     .pack_free = product_pack_free,
     .convolution = product_convolution,
     .convolution_backward_input = product_convolution_backward_input,
     .convolution_backward_weight = product_convolution_backward_weight,
     .attention = attention,
+    .attention_cached = reference_attention_cached,
     .attention_backward = attention_backward,
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
@@ -177,6 +180,7 @@ const struct device device_cpu = {
     .add_periodic_backward = add_periodic_backward,
     .rope = rope,
     .gather_rows = gather_rows,
+    .gather_stored = reference_gather_stored,
     .scatter_add_rows = scatter_add_rows,
     .copy_columns = copy_columns,
     .pool_rows = pool_rows,

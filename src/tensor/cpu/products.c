@@ -11,6 +11,7 @@
  */
 #include "tensor/cpu/products.h"
 #include "tensor/cpu/onednn.h"
+#include "tensor/cpu/reference_stored.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 
@@ -178,6 +179,10 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
                     int64_t rows, enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    if (weight->stored) {
+        reference_linear(y, x, weight, bias, rows, precision);
+        return;
+    }
     bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad;
     const uint16_t *half = pack ? packed(weight) : NULL;
     if (half)
@@ -197,6 +202,27 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
                                     .bias = bias,
                                     .c = y,
                                     .precision = precision});
+}
+
+void product_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,
+                                   enum precision precision)
+{
+    int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    if (weight->stored) {
+        reference_linear_backward_input(dx, dy, weight, rows, precision);
+        return;
+    }
+    product_gemm(&(struct gemm){.m = rows,
+                                .n = in,
+                                .k = out,
+                                .lda = out,
+                                .ldb = in,
+                                .ldc = in,
+                                .beta = 1,
+                                .a = dy,
+                                .b = weight->data,
+                                .c = dx,
+                                .precision = precision});
 }
 
 /* ---- convolutions ------------------------------------------------------------------------- */

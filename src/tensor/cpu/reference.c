@@ -6,7 +6,7 @@
  * PRECISION_BF16: the inputs of products are rounded to bfloat16 (nearest, ties to even), as the
  * hardware does; products and sums of the rounded numbers are exact here, and float there.
  */
-#include "tensor/device.h"
+#include "tensor/cpu/reference_stored.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,24 +44,6 @@ static void gemm(const struct gemm *g)
             *c = (float)(g->beta == 0 ? sum : sum + (double)g->beta * *c);
         }
     }
-}
-
-static void linear(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
-                   enum precision precision)
-{
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    gemm(&(struct gemm){.trans_b = true,
-                        .m = rows,
-                        .n = out,
-                        .k = in,
-                        .lda = in,
-                        .ldb = in,
-                        .ldc = out,
-                        .a = x,
-                        .b = weight->data,
-                        .bias = bias,
-                        .c = y,
-                        .precision = precision});
 }
 
 static void pack_free(struct pack *pack)
@@ -818,12 +800,14 @@ const struct device device_reference = {
     .name = "reference",
     .has_bf16 = true,
     .gemm = gemm,
-    .linear = linear,
+    .linear = reference_linear,
+    .linear_backward_input = reference_linear_backward_input,
     .pack_free = pack_free,
     .convolution = convolution,
     .convolution_backward_input = convolution_backward_input,
     .convolution_backward_weight = convolution_backward_weight,
     .attention = attention,
+    .attention_cached = reference_attention_cached,
     .attention_backward = attention_backward,
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
@@ -848,6 +832,7 @@ const struct device device_reference = {
     .add_periodic_backward = add_periodic_backward,
     .rope = rope,
     .gather_rows = gather_rows,
+    .gather_stored = reference_gather_stored,
     .scatter_add_rows = scatter_add_rows,
     .copy_columns = copy_columns,
     .pool_rows = pool_rows,
