@@ -1,6 +1,7 @@
 #include "decode/transcriber.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "decode/join.h"
 #include "features/mouth.h"
 #include "text/tokenizer.h"
 
@@ -10,15 +11,15 @@
 #define SIDE CONFIG_PICTURE
 #define BORDER ((MOUTH_SIDE - SIDE) / 2)
 
-/* Frames [start, start + count) of the clip. */
-struct window {
-    int64_t start, count;
-};
+#define SAMPLES_PER_STATE 320
+#define LEAST_STATES 25 /* that an exact window keeps */
 
 int transcriber_init(struct transcriber *t, struct recognizer *r, const struct device *device,
                      enum precision precision, struct error *err)
 {
-    *t = (struct transcriber){.recognizer = r};
+    *t = (struct transcriber){.recognizer = r,
+                              .exact_window = r->config.audio.exact_window,
+                              .longest = transcriber_window(&r->config)};
     int rc = arena_init(&t->arena, ARENA_DEFAULT_LIMIT, err);
     if (!rc && r->config.has_audio)
         rc = logmel_new(&t->logmel, r->config.audio.mels, err);
@@ -52,78 +53,59 @@ enum task transcriber_task(const struct clip *clip, const struct recognizer *r)
     return hears && sees ? TASK_AVSR : sees ? TASK_VSR : TASK_ASR;
 }
 
-/* A picture's time of sound, from `at`, is so loud. */
-static double loudness(const struct clip *clip, int64_t at)
+static int64_t larger(int64_t a, int64_t b)
 {
-    double sum = 0;
-    for (int64_t i = at * FRAME_SAMPLES; i < (at + 1) * FRAME_SAMPLES && i < clip->samples; i++)
-        sum += (double)clip->pcm[i] * clip->pcm[i];
-    return sum;
+    return a > b ? a : b;
 }
 
-/* Windows of at most `most` frames; a longer clip is cut at the quietest of the last third. */
-static int cut(struct window *windows, const struct clip *clip, int64_t frames, int64_t most,
-               struct error *err)
+static int64_t smaller(int64_t a, int64_t b)
 {
-    int n = 0;
-    for (int64_t start = 0; start < frames;) {
-        if (n == TRANSCRIBER_MAX_WINDOWS)
-            return error_set(err, ERROR_LIMIT, "the clip is too long for one utterance");
-        int64_t count = frames - start;
-        if (count > most) {
-            count = most;
-            double quietest = INFINITY;
-            for (int64_t i = most * 2 / 3; i < most; i++) {
-                double now = loudness(clip, start + i);
-                if (now < quietest) {
-                    quietest = now;
-                    count = i;
-                }
-            }
-        }
-        windows[n++] = (struct window){start, count};
-        start += count;
-    }
-    return n;
+    return a < b ? a : b;
 }
 
-/* Moves the states down to the mark: a long clip's windows must not add up in memory. */
-static struct tensor *keep_states(struct transcriber *t, size_t mark, const struct tensor *states)
+/* Moves the first rows of the states down to the mark: a long clip's must not add up in memory. */
+static struct tensor *keep_states(struct transcriber *t, size_t mark, const struct tensor *states,
+                                  int64_t rows)
 {
-    const struct tensor from = *states;
+    const struct tensor *from = states;
+    const float *data = from->data;
+    int64_t width = tensor_width(from);
+    if (tensor_rows(from) < rows)
+        rows = tensor_rows(from);
     arena_rewind(&t->arena, mark);
-    struct tensor *to = tensor_new(&t->compute, from.dims, from.shape);
-    memmove(to->data, from.data, (size_t)tensor_count(&from) * sizeof(float));
+    struct tensor *to = tensor_new(&t->compute, TENSOR_SHAPE(rows, width));
+    memmove(to->data, data, (size_t)(rows * width) * sizeof(float));
     return to;
 }
 
 static int encode_audio(struct transcriber *t, struct tensor **states, const struct clip *clip,
-                        const struct window *w, struct error *err)
+                        const struct segment *s, struct error *err)
 {
     const struct whisper_config *config = &t->recognizer->config.audio;
-    int64_t start = w->start * FRAME_SAMPLES, samples = w->count * FRAME_SAMPLES;
-    int64_t real = clip->samples - start < samples ? clip->samples - start : samples;
-    int64_t rows = config->exact_window ? 2 * config->positions : logmel_frames(samples);
+    int64_t start = s->start * FRAME_SAMPLES, samples = s->count * FRAME_SAMPLES;
+    int64_t real = larger(0, smaller(clip->samples - start, samples));
+    int64_t rows = t->exact_window ? 2 * config->positions : logmel_frames(samples);
+    int64_t kept = t->frames ? 2 * s->count : larger(real / SAMPLES_PER_STATE, LEAST_STATES);
     double begin = clock_seconds();
     size_t mark = arena_mark(&t->arena);
     struct tensor *mel = tensor_new(&t->compute, TENSOR_SHAPE(1, rows, config->mels));
-    int rc =
-        logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real > 0 ? real : 0, err);
+    int rc = logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real, err);
     if (rc)
         return rc;
-    *states = keep_states(t, mark, recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL));
+    *states = recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL);
+    *states = keep_states(t, mark, *states, t->exact_window ? kept : INT64_MAX);
     t->audio_seconds += clock_seconds() - begin;
     return 0;
 }
 
 static void encode_video(struct transcriber *t, struct tensor **states, const struct clip *clip,
-                         const struct window *w)
+                         const struct segment *s)
 {
     double begin = clock_seconds();
     size_t mark = arena_mark(&t->arena);
-    struct tensor *x = tensor_new(&t->compute, TENSOR_SHAPE(1, w->count, SIDE, SIDE, 1));
-    for (int64_t f = 0; f < w->count; f++) {
-        int64_t from = w->start + f < clip->frames ? w->start + f : clip->frames - 1;
+    struct tensor *x = tensor_new(&t->compute, TENSOR_SHAPE(1, s->count, SIDE, SIDE, 1));
+    for (int64_t f = 0; f < s->count; f++) {
+        int64_t from = s->start + f < clip->frames ? s->start + f : clip->frames - 1;
         const uint8_t *mouth = clip->mouth + from * MOUTH_PIXELS;
         float *to = x->data + f * SIDE * SIDE;
         for (int row = 0; row < SIDE; row++)
@@ -132,20 +114,14 @@ static void encode_video(struct transcriber *t, struct tensor **states, const st
                     (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - PICTURE_MEAN) /
                     PICTURE_DEVIATION;
     }
-    *states = keep_states(t, mark, recognizer_encode_video(t->recognizer, &t->compute, x, NULL));
+    *states = recognizer_encode_video(t->recognizer, &t->compute, x, NULL);
+    *states = keep_states(t, mark, *states, INT64_MAX);
     t->video_seconds += clock_seconds() - begin;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
                      struct error *err)
 {
-    const struct recognizer_config *config = &t->recognizer->config;
-    struct window windows[TRANSCRIBER_MAX_WINDOWS];
     bool hears = task_hears(task), sees = task_sees(task);
     if (hears && !clip->has_sound)
         return error_set(err, ERROR_NO_STREAM, "no sound in it, which %s needs: try --task vsr",
@@ -161,18 +137,18 @@ int transcriber_load(struct transcriber *t, const struct clip *clip, enum task t
     t->frames = sees ? clip->frames : 0;
     t->audio_seconds = t->video_seconds = 0;
     int64_t sound_frames = (t->samples + FRAME_SAMPLES - 1) / FRAME_SAMPLES;
-    t->windows =
-        cut(windows, clip, larger(sound_frames, t->frames), transcriber_window(config), err);
-    int rc = t->windows < 0 ? t->windows : 0;
-    for (int i = 0; !rc && i < t->windows; i++) {
+    t->segments = segment_clip(t->segment, TRANSCRIBER_MAX_SEGMENTS, clip,
+                               larger(sound_frames, t->frames), t->longest, err);
+    int rc = t->segments < 0 ? t->segments : 0;
+    for (int i = 0; !rc && i < t->segments; i++) {
         t->audio[i] = t->video[i] = NULL;
         if (hears)
-            rc = encode_audio(t, &t->audio[i], clip, &windows[i], err);
+            rc = encode_audio(t, &t->audio[i], clip, &t->segment[i], err);
         if (!rc && sees)
-            encode_video(t, &t->video[i], clip, &windows[i]);
+            encode_video(t, &t->video[i], clip, &t->segment[i]);
     }
     if (rc)
-        t->windows = 0;
+        t->segments = 0;
     return rc;
 }
 
@@ -212,12 +188,12 @@ static void drop_hypotheses(struct transcript *out)
     out->count = 0;
 }
 
-static int run_window(struct transcriber *t, struct transcript *out, int window,
-                      struct request *request, const struct beam_options *options,
-                      struct strbuf *text, struct error *err)
+static int run_segment(struct transcriber *t, struct transcript *out, int segment,
+                       struct request *request, const struct beam_options *options,
+                       struct strbuf *text, struct error *err)
 {
-    struct tensor *audio = task_hears(request->task) ? t->audio[window] : NULL;
-    struct tensor *video = task_sees(request->task) ? t->video[window] : NULL;
+    struct tensor *audio = task_hears(request->task) ? t->audio[segment] : NULL;
+    struct tensor *video = task_sees(request->task) ? t->video[segment] : NULL;
     int64_t tokens = 0, media = 0;
     request->audio = (struct span){0, audio ? tensor_rows(audio) : 0};
     request->video = (struct span){0, video ? tensor_rows(video) : 0};
@@ -235,7 +211,7 @@ static int run_window(struct transcriber *t, struct transcript *out, int window,
             return error_set(err, ERROR_MEMORY, "out of memory");
     }
     if (out->count) {
-        strbuf_addf(text, "%s%s", text->length && out->texts[0][0] ? " " : "", out->texts[0]);
+        join_texts(text, out->texts[0], t->segment[segment].overlap > 0);
         out->score += out->hypotheses[0].score;
     }
     return 0;
@@ -251,7 +227,7 @@ int transcriber_run(struct transcriber *t, struct transcript *out, enum task tas
                                      false, NULL, err);
     if (rc)
         return rc;
-    if (!t->windows || (task_hears(task) && !t->audio[0]) || (task_sees(task) && !t->video[0]))
+    if (!t->segments || (task_hears(task) && !t->audio[0]) || (task_sees(task) && !t->video[0]))
         return error_set(err, ERROR_NO_STREAM, "task %s: the clip was not loaded for it",
                          task_name(task));
     double begin = clock_seconds();
@@ -260,8 +236,8 @@ int transcriber_run(struct transcriber *t, struct transcript *out, enum task tas
     out->texts = memory_new((size_t)options->n_best, sizeof *out->texts);
     if (!out->hypotheses || !out->texts)
         rc = error_set(err, ERROR_MEMORY, "out of memory");
-    for (int i = 0; !rc && i < t->windows; i++)
-        rc = run_window(t, out, i, &request, options, &text, err);
+    for (int i = 0; !rc && i < t->segments; i++)
+        rc = run_segment(t, out, i, &request, options, &text, err);
     if (!rc) {
         out->text = text.failed ? NULL : memory_strdup(text.data);
         if (!out->text)

@@ -3,8 +3,15 @@
  * transcriber_load runs the encoders once; transcriber_run then decodes what was loaded, for any
  * task and any rates, as often as wanted: the rate is chosen per call.
  *
- * Clips longer than the audio encoder's window are encoded in windows cut where the sound is
- * quietest; their texts are joined.
+ * A clip longer than the encoders take at once is cut into segments (features/segment.h), whose
+ * texts are joined (decode/join.h).
+ *
+ * The audio encoder's window:
+ *     exact   as published: the log-mel of each segment is padded with silence to 2 * positions
+ *             frames, and of the states the first max(samples / 320, 25) are kept (with pictures: 2
+ *             for each picture)
+ *     trim    only the frames that are there
+ * What is trained on the states expects the window that it was trained with: config.json says it.
  */
 #ifndef DECODE_TRANSCRIBER_H
 #define DECODE_TRANSCRIBER_H
@@ -12,27 +19,31 @@
 #include "decode/beam.h"
 #include "features/clip.h"
 #include "features/logmel.h"
+#include "features/segment.h"
 #include "tensor/device.h"
 
-#define TRANSCRIBER_MAX_WINDOWS 256
+#define TRANSCRIBER_MAX_SEGMENTS 256
 
 struct transcriber {
     struct recognizer *recognizer; /* borrowed */
     struct compute compute;
     struct arena arena;
     struct logmel *logmel;
-    int windows;
-    struct tensor *audio[TRANSCRIBER_MAX_WINDOWS], *video[TRANSCRIBER_MAX_WINDOWS]; /* states */
+    bool exact_window; /* the model's; may be changed between loads */
+    int64_t longest;   /* frames of a segment: transcriber_window; may be made less between loads */
+    int segments;
+    struct segment segment[TRANSCRIBER_MAX_SEGMENTS];
+    struct tensor *audio[TRANSCRIBER_MAX_SEGMENTS], *video[TRANSCRIBER_MAX_SEGMENTS]; /* states */
     int64_t samples, frames;             /* of the loaded clip; 0: lacks that modality */
     double audio_seconds, video_seconds; /* time spent in log-mel and each encoder */
 };
 
 struct transcript {
     char *text;                    /* one line; owned */
-    struct hypothesis *hypotheses; /* [count], of the last window where there are several; owned */
+    struct hypothesis *hypotheses; /* [count], of the last segment where there are several; owned */
     char **texts;                  /* [count], of the hypotheses; owned */
     int count;
-    double score;          /* sum over windows of the best scores */
+    double score;          /* sum over segments of the best scores */
     int64_t prompt_tokens; /* rows into the LLM before the first new token */
     int64_t media_tokens;  /* of them from sound and pictures */
     double decode_seconds; /* projectors and LLM */

@@ -66,7 +66,8 @@ void recognizer_head_params(struct recognizer *r, struct param_visitor *v);
 
 /* logmel [N, T, mels] -> [N * T', d], T' = (T + 1) / 2: 50 rows a second. lengths[N] in mel frames,
    or NULL: all T. What lies beyond an item's length is not looked at; its rows come out as zeros.
-   With audio.exact_window T is 2 * audio.positions; else at most that. */
+   T is at most 2 * audio.positions; with audio.exact_window the caller pads with silence to that.
+ */
 struct tensor *recognizer_encode_audio(struct recognizer *r, struct compute *c,
                                        struct tensor *logmel, const int64_t *lengths);
 /* pictures [N, T, 88, 88, 1], (x / 255 - 0.421) / 0.165 -> [N * T, d]: 25 rows a second. */

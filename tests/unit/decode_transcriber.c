@@ -1,7 +1,8 @@
-/* From clips to texts: every rate on one set of weights, prompt lengths, windows, what is missing.
- */
+/* From clips to texts: every rate on one set of weights, prompt lengths, segments, windows, what is
+   missing. */
 #include "base/memory.h"
 #include "small_model.h"
+#include "decode/join.h"
 #include "decode/transcriber.h"
 
 static struct small_model model;
@@ -105,48 +106,108 @@ static void test_one_load_serves_all_tasks(void **state)
     clip_release(&clip);
 }
 
-/* The small model's encoder takes 50 frames. 110 are cut where it is quiet: frame 40. */
-static void test_long_clip_in_windows(void **state)
+/* A segment of a clip, as a clip of its own; borrowed. */
+static struct clip part_of(const struct clip *clip, const struct segment *s)
+{
+    return (struct clip){.pcm = clip->pcm + s->start * 640,
+                         .samples = s->count * 640,
+                         .mouth = clip->mouth + s->start * MOUTH_PIXELS,
+                         .frames = s->count,
+                         .has_sound = true,
+                         .has_pictures = true,
+                         .has_face = true};
+}
+
+/* The small model's encoder takes 50 frames. 110 are cut where it is quiet, in frames 40 .. 44;
+   from there on there is no silence: an overlap of a quarter. Each segment gives what it gives
+   alone. */
+static void test_long_clip_in_segments(void **state)
 {
     (void)state;
     struct clip clip;
     assert_int_equal(transcriber_window(&model.r->config), 50);
     make_clip(&clip, 110, 40, true, true);
     load(&clip, TASK_AVSR);
-    assert_int_equal(transcriber.windows, 3);
+    assert_int_equal(transcriber.segments, 3);
+    struct segment segments[3];
+    memcpy(segments, transcriber.segment, sizeof segments);
+    assert_int_equal(segments[0].count, 42);
+    assert_int_equal(segments[1].overlap, 0);
+    assert_int_equal(segments[2].overlap, 12);
     struct transcript whole = transcribe(TASK_AVSR, 4, 2);
-    int64_t media = 0, done = 0;
+    struct strbuf text;
+    strbuf_init(&text, 1000);
+    int64_t media = 0;
     double score = 0;
-    for (int i = 0; i < 3; i++) { /* each window alone gives the same states, so the same score */
-        int64_t frames = tensor_rows(transcriber.video[i]);
-        assert_int_equal(tensor_rows(transcriber.audio[i]), 2 * frames);
-        assert_true(frames <= 50);
-        media += 2 * frames / 4 + frames / 2;
-        done += frames;
-    }
-    assert_in_range(tensor_rows(transcriber.video[0]), 40, 44);
-    assert_int_equal(done, 110);
-    assert_int_equal(whole.media_tokens, media);
-    for (int64_t at = 0, i = 0; i < 3; i++) {
-        load(&clip, TASK_AVSR);
-        int64_t frames = tensor_rows(transcriber.video[i]);
-        struct clip part = {.pcm = clip.pcm + at * 640,
-                            .samples = frames * 640,
-                            .mouth = clip.mouth + at * MOUTH_PIXELS,
-                            .frames = frames,
-                            .has_sound = true,
-                            .has_pictures = true,
-                            .has_face = true};
+    for (int i = 0; i < 3; i++) {
+        struct clip part = part_of(&clip, &segments[i]);
         load(&part, TASK_AVSR);
-        assert_int_equal(transcriber.windows, 1);
+        assert_int_equal(transcriber.segments, 1);
+        assert_int_equal(tensor_rows(transcriber.audio[0]), 2 * segments[i].count);
+        assert_int_equal(tensor_rows(transcriber.video[0]), segments[i].count);
         struct transcript out = transcribe(TASK_AVSR, 4, 2);
+        join_texts(&text, out.text, segments[i].overlap > 0);
         score += out.score;
+        media += out.media_tokens;
         transcript_release(&out);
-        at += frames;
     }
+    assert_int_equal(whole.media_tokens, media);
     assert_true(fabs(whole.score - score) < 1e-3);
+    assert_string_equal(whole.text, text.data);
+    strbuf_release(&text);
     transcript_release(&whole);
     clip_release(&clip);
+}
+
+/* `longest` makes segments shorter than the encoders' window. */
+static void test_shorter_segments(void **state)
+{
+    (void)state;
+    struct clip clip;
+    make_clip(&clip, 48, 20, true, true);
+    load(&clip, TASK_AVSR);
+    assert_int_equal(transcriber.segments, 1);
+    transcriber.longest = 30;
+    load(&clip, TASK_AVSR);
+    assert_int_equal(transcriber.segments, 2);
+    assert_int_equal(transcriber.segment[0].count, 22);
+    transcriber.longest = 50;
+    clip_release(&clip);
+}
+
+/* The exact window: the first states of what the encoder makes of the sound with silence up to its
+   2 * 100 frames; without pictures by samples, 25 at least; with pictures two for each. */
+static void test_exact_window(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t samples, pictures, states;
+    } cases[] = {{30 * 640, 30, 60},
+                 {30 * 640 - 100, 0, 59},
+                 {5 * 640, 0, 25},
+                 {5 * 640, 5, 10},
+                 {50 * 640, 0, 100}};
+    transcriber.exact_window = true;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum task task = cases[i].pictures ? TASK_AVSR : TASK_ASR;
+        struct clip clip;
+        make_clip(&clip, 50, 0, true, true);
+        clip.samples = cases[i].samples;
+        clip.frames = cases[i].pictures;
+        clip.has_face = cases[i].pictures > 0;
+        load(&clip, task);
+        const struct tensor *got = transcriber.audio[0];
+        assert_int_equal(tensor_rows(got), cases[i].states);
+        struct tensor *mel = tensor_new(&transcriber.compute, TENSOR_SHAPE(1, 200, 10));
+        assert_int_equal(
+            logmel_compute(transcriber.logmel, mel->data, 200, clip.pcm, clip.samples, &model.err),
+            0);
+        struct tensor *all = recognizer_encode_audio(model.r, &transcriber.compute, mel, NULL);
+        assert_int_equal(tensor_rows(all), 100);
+        assert_same(got->data, all->data, tensor_count(got), "exact window");
+        clip_release(&clip);
+    }
+    transcriber.exact_window = false;
 }
 
 static void test_what_is_missing_is_said(void **state)
@@ -221,7 +282,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prompt_falls_with_the_rate),
         cmocka_unit_test(test_one_load_serves_all_tasks),
-        cmocka_unit_test(test_long_clip_in_windows),
+        cmocka_unit_test(test_long_clip_in_segments),
+        cmocka_unit_test(test_shorter_segments),
+        cmocka_unit_test(test_exact_window),
         cmocka_unit_test(test_what_is_missing_is_said),
         cmocka_unit_test(test_n_best_texts),
         cmocka_unit_test(test_texts_are_one_line),

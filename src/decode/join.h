@@ -1,0 +1,25 @@
+/*
+ * Joins the texts of segments that overlap in time (features/segment.h). Both texts hold the words
+ * of the overlap, those at its ends cut in half and so perhaps wrong:
+ *
+ *     ... the cat sat on th  |  hat sat on the mat ...     the longest common run: sat on
+ *     ... the cat sat on the mat ...
+ *
+ * The longest run of words that is among the last JOIN_WORDS of the one and the first JOIN_WORDS of
+ * the other makes the seam: what stands behind it in the first and before it in the second is left
+ * out, which is at most twice the run's length. Among runs of one length, the one that leaves out
+ * least. No such run: both stay whole.
+ * Words are compared without case and punctuation.
+ */
+#ifndef DECODE_JOIN_H
+#define DECODE_JOIN_H
+
+#include "base/strbuf.h"
+
+#define JOIN_WORDS 6 /* that a second of fast speech holds */
+
+/* Appends `next` to text, with a space between; overlaps: they share the words at the seam. Both
+   are tidy lines (one space between words). */
+void join_texts(struct strbuf *text, const char *next, bool overlaps);
+
+#endif

@@ -1,0 +1,104 @@
+#include "features/segment.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SILENCE_FRAMES 5  /* 200 ms: the closure before a stop is shorter */
+#define LEAST_CONTRAST 15 /* dB between loud and floor: less is noise or speech all through */
+#define MOST_CONTRAST 40  /* dB: digital silence is not to hide the pauses of a room */
+#define NOTHING 1e-10     /* energy of a frame without sound */
+
+static double frame_level(const struct clip *clip, int64_t frame)
+{
+    double sum = NOTHING;
+    int64_t from = frame * FRAME_SAMPLES, to = from + FRAME_SAMPLES;
+    for (int64_t i = from; i < to && i < clip->samples; i++)
+        sum += (double)clip->pcm[i] * clip->pcm[i];
+    return 10 * log10(sum);
+}
+
+static int compare_levels(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The quietest 200 ms of the second half: the level of its loudest frame. */
+static double quietest(const double *levels, int64_t count)
+{
+    double least = INFINITY;
+    for (int64_t i = count / 2; i + SILENCE_FRAMES <= count; i++) {
+        double loudest = -INFINITY;
+        for (int64_t k = i; k < i + SILENCE_FRAMES; k++)
+            loudest = fmax(loudest, levels[k]);
+        least = fmin(least, loudest);
+    }
+    return least;
+}
+
+/* Up to this level a frame is silent; -INFINITY where speech and silence cannot be told apart. */
+static double silence_level(double *sorted, const double *levels, int64_t count)
+{
+    memcpy(sorted, levels, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare_levels);
+    double loud = sorted[count * 9 / 10], floor = quietest(levels, count);
+    if (loud - floor < LEAST_CONTRAST)
+        return -INFINITY;
+    return fmax(floor, loud - MOST_CONTRAST) + fmin(loud - floor, MOST_CONTRAST) / 3;
+}
+
+/* The middle of the longest silence within levels[count / 2 ..], or 0. */
+static int64_t find_silence(const double *levels, int64_t count, double silence)
+{
+    int64_t longest = SILENCE_FRAMES - 1, middle = 0, begin = count / 2;
+    for (int64_t i = begin; i <= count; i++) {
+        if (i < count && levels[i] <= silence)
+            continue;
+        if (i - begin > longest) {
+            longest = i - begin;
+            middle = begin + longest / 2;
+        }
+        begin = i + 1;
+    }
+    return middle;
+}
+
+/* Fills in where the segment that begins at s->start ends, and returns where the next one begins.
+   levels: room for 2 * most numbers. */
+static int64_t end_segment(struct segment *s, const struct clip *clip, int64_t most, double *levels)
+{
+    s->count = most;
+    for (int64_t i = 0; i < most; i++)
+        levels[i] = frame_level(clip, s->start + i);
+    int64_t cut = find_silence(levels, most, silence_level(levels + most, levels, most));
+    if (cut > s->overlap) {
+        s->count = cut;
+        return s->start + cut;
+    }
+    int64_t overlap = most / 4 < SEGMENT_OVERLAP ? most / 4 : SEGMENT_OVERLAP;
+    return s->start + most - overlap;
+}
+
+int segment_clip(struct segment *segments, int room, const struct clip *clip, int64_t frames,
+                 int64_t most, struct error *err)
+{
+    int count = 0;
+    int64_t end = 0, next = 0;
+    double *levels = memory_new((size_t)most, 2 * sizeof *levels);
+    if (!levels)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    while (end < frames && count < room) {
+        struct segment *s = &segments[count++];
+        *s = (struct segment){.start = next, .count = frames - next, .overlap = end - next};
+        if (s->count > most)
+            next = end_segment(s, clip, most, levels);
+        end = s->start + s->count;
+    }
+    memory_free(levels);
+    if (end < frames)
+        return error_set(err, ERROR_LIMIT, "the clip needs more than %d segments of %.1f s", room,
+                         (double)most / 25);
+    return count;
+}
