@@ -81,16 +81,20 @@ static void mask_mel(float *mel, int64_t rows, int mels, const struct augment_co
     }
 }
 
+/* Masks and the microphone's curve are for the sound, not for the silence behind it. */
 static int make_mel(struct example *e, struct excerpt *x, const struct augment *augment,
                     const struct stage_config *stage, int64_t step, struct random *random,
                     struct error *err)
 {
+    const struct whisper_config *audio = &augment->config->model.audio;
     int64_t rows = x->frames * (FRAME_SAMPLES / LOGMEL_HOP);
     add_noise(x, augment, stage, step, random);
-    e->mel = memory_new((size_t)(rows * augment->mels), sizeof(float));
+    e->mel_rows = audio->exact_window ? 2 * (int64_t)audio->positions : rows;
+    e->mel = memory_new((size_t)(e->mel_rows * augment->mels), sizeof(float));
     if (!e->mel)
         return error_set(err, ERROR_MEMORY, "out of memory");
-    int rc = logmel_compute(augment->logmel, e->mel, rows, x->pcm, x->frames * FRAME_SAMPLES, err);
+    int rc = logmel_compute(augment->logmel, e->mel, e->mel_rows, x->pcm, x->frames * FRAME_SAMPLES,
+                            err);
     if (!rc && stage->augment.equalise > 0)
         equalise(e->mel, rows, augment->mels, stage->augment.equalise, random);
     if (!rc)

@@ -20,8 +20,9 @@
 #include "train/dataset.h"
 
 struct example {
-    int64_t frames;       /* at 25 fps; mel frames are 4 times, audio states 2 times as many */
-    float *mel;           /* [4 frames, mels] or NULL: no sound */
+    int64_t frames;       /* at 25 fps; audio states are 2 times as many */
+    int64_t mel_rows;     /* 4 frames; with audio.exact_window 2 positions: silence behind */
+    float *mel;           /* [mel_rows, mels] or NULL: no sound */
     float *pictures;      /* [frames, 88, 88] normalised, or NULL */
     int32_t *audio_label; /* [2 frames] class at the centre of each 20 ms; -1: unknown */
     int32_t *video_label; /* [frames] */

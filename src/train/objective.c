@@ -18,18 +18,31 @@ static bool has_modality(const struct example *e, bool audio)
     return audio ? e->mel != NULL : e->pictures != NULL;
 }
 
-static int64_t longest(const struct batch *b, bool audio, int *items)
+/* One encoder's input: `rows` of each item, which make so many states. */
+struct input {
+    bool audio;
+    int items;
+    int64_t rows, width, states;
+    int64_t per_frame; /* states in the time of a picture */
+};
+
+static int64_t example_rows(const struct example *e, bool audio)
 {
-    int64_t frames = 0;
-    *items = 0;
+    return audio ? e->mel_rows : e->frames;
+}
+
+static struct input input_of(const struct batch *b, bool audio, int64_t width)
+{
+    struct input in = {.audio = audio, .width = width, .per_frame = audio ? 2 : 1};
     for (int i = 0; i < b->count; i++) {
+        int64_t rows = example_rows(&b->examples[i], audio);
         if (!has_modality(&b->examples[i], audio))
             continue;
-        ++*items;
-        if (b->examples[i].frames > frames)
-            frames = b->examples[i].frames;
+        in.items++;
+        in.rows = rows > in.rows ? rows : in.rows;
     }
-    return frames;
+    in.states = audio ? whisper_frames(in.rows) : in.rows;
+    return in;
 }
 
 /* Rows `used` .. `all` repeat the last one: a still end, so that batch norm sees real pictures. */
@@ -39,33 +52,31 @@ static void pad_rows(float *rows, int64_t used, int64_t all, int64_t width)
         memcpy(rows + r * width, rows + (used - 1) * width, (size_t)width * sizeof(float));
 }
 
-/* Input [items, frames * per_frame, width] and the label of each of the states. */
+/* Input [items, rows, width] and the label of each of the states. */
 static struct tensor *gather_input(struct encoded *out, struct compute *c, const struct batch *b,
-                                   bool audio, int64_t frames, int items, int64_t width,
-                                   int64_t *lengths)
+                                   const struct input *in, int64_t *lengths)
 {
-    const int64_t inputs = audio ? 4 : 1, states = audio ? 2 : 1; /* a 25 fps frame has so many */
-    struct tensor *x = audio ? tensor_new(c, TENSOR_SHAPE(items, frames * inputs, width))
-                             : tensor_new(c, TENSOR_SHAPE(items, frames, 88, 88, 1));
+    struct tensor *x = in->audio ? tensor_new(c, TENSOR_SHAPE(in->items, in->rows, in->width))
+                                 : tensor_new(c, TENSOR_SHAPE(in->items, in->rows, 88, 88, 1));
     out->spans = arena_alloc(c->arena, (size_t)b->count * sizeof *out->spans);
-    out->labels = arena_alloc(c->arena, (size_t)(items * frames * states) * sizeof(int32_t));
+    out->labels = arena_alloc(c->arena, (size_t)(in->items * in->states) * sizeof(int32_t));
     int item = 0;
     for (int i = 0; i < b->count; i++) {
         const struct example *e = &b->examples[i];
         out->spans[i] = (struct span){0, 0};
-        if (!has_modality(e, audio))
+        if (!has_modality(e, in->audio))
             continue;
-        float *to = x->data + item * frames * inputs * width;
-        memcpy(to, audio ? e->mel : e->pictures,
-               (size_t)(e->frames * inputs * width) * sizeof(float));
-        pad_rows(to, e->frames * inputs, frames * inputs, width);
-        int32_t *labels = out->labels + item * frames * states;
-        memcpy(labels, audio ? e->audio_label : e->video_label,
-               (size_t)(e->frames * states) * sizeof(int32_t));
-        for (int64_t s = e->frames * states; s < frames * states; s++)
+        int64_t rows = example_rows(e, in->audio), states = e->frames * in->per_frame;
+        float *to = x->data + item * in->rows * in->width;
+        memcpy(to, in->audio ? e->mel : e->pictures, (size_t)(rows * in->width) * sizeof(float));
+        pad_rows(to, rows, in->rows, in->width);
+        int32_t *labels = out->labels + item * in->states;
+        memcpy(labels, in->audio ? e->audio_label : e->video_label,
+               (size_t)states * sizeof(int32_t));
+        for (int64_t s = states; s < in->states; s++)
             labels[s] = -1;
-        out->spans[i] = (struct span){item * frames * states, e->frames * states};
-        lengths[item++] = e->frames * inputs;
+        out->spans[i] = (struct span){item * in->states, states};
+        lengths[item++] = rows;
     }
     return x;
 }
@@ -75,14 +86,12 @@ static struct tensor *gather_input(struct encoded *out, struct compute *c, const
 static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
                    const struct batch *b, bool audio, bool trained)
 {
-    int items;
-    int64_t frames = longest(b, audio, &items);
+    struct input in = input_of(b, audio, audio ? r->config.audio.mels : PIXELS);
     *out = (struct encoded){0};
-    if (!items)
+    if (!in.items)
         return;
-    int64_t *lengths = arena_alloc(c->arena, (size_t)items * sizeof *lengths);
-    struct tensor *x = gather_input(out, c, b, audio, frames, items,
-                                    audio ? r->config.audio.mels : PIXELS, lengths);
+    int64_t *lengths = arena_alloc(c->arena, (size_t)in.items * sizeof *lengths);
+    struct tensor *x = gather_input(out, c, b, &in, lengths);
     struct compute frozen = *c;
     frozen.tape = NULL;
     frozen.training = false;

@@ -295,11 +295,6 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
     int rc = text ? config_from_json(&c->model, text, path, err)
                   : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     free(text);
-    if (!rc && c->model.has_audio && c->model.audio.exact_window)
-        rc = error_set(err, ERROR_UNSUPPORTED,
-                       "%s: training takes clips at their own length: set audio.exact_window to "
-                       "false",
-                       path);
     return rc;
 }
 

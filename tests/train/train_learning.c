@@ -18,7 +18,7 @@ static struct mouth_clips clips;
 static const char *const head =
     "{\"seed\": 5, \"output\": \"%s/%s\", \"cache\": \"%s/cache\", \"validation\": \"%s\","
     " \"vocabulary\": 262, \"model\": {"
-    "\"audio\": {\"d\": 48, \"layers\": 1, \"heads\": 2, \"ffn\": 96, \"dropout\": %g},"
+    "\"audio\": {\"d\": 48, \"layers\": 1, \"heads\": 2, \"ffn\": 96, \"dropout\": %g%s},"
     "\"video\": {\"stem\": 4, \"widths\": [4, 8, 8, 16], \"d\": 48, \"layers\": 1, \"heads\": 2,"
     " \"ffn\": 96, \"position_kernel\": 7, \"position_groups\": 4},"
     "\"projector\": {\"hidden\": 64, \"audio_rates\": [2, 4], \"video_rates\": [1, 2]},"
@@ -29,7 +29,7 @@ static const char *const head =
 
 /* The options of a run: `name` is its folder. */
 struct plan {
-    const char *name, *manifest, *source, *stages;
+    const char *name, *manifest, *source, *stages, *audio;
     double dropout;
     int64_t most_steps;
     bool resume;
@@ -42,8 +42,8 @@ static int read_config(struct train_config *config, const struct plan *p, struct
     snprintf(path, sizeof path, "%s/config.json", clips.folder);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, head, clips.folder, p->name, clips.folder, manifest, p->dropout, manifest,
-            p->source ? p->source : "", p->stages);
+    fprintf(f, head, clips.folder, p->name, clips.folder, manifest, p->dropout,
+            p->audio ? p->audio : "", manifest, p->source ? p->source : "", p->stages);
     assert_int_equal(fclose(f), 0);
     return train_config_read(config, path, err);
 }
@@ -108,6 +108,29 @@ static void test_four_clips_are_learned(void **state)
     print_message("text loss %.3f, WER %.3f over all tasks and rates\n", loss, wer);
     assert_true(mome);
     assert_true(wer == 0);
+}
+
+/* With the encoder's window padded with silence the clips are learned as well, and the model says
+   so: what decodes with it does the same. */
+static void test_learned_in_an_exact_window(void **state)
+{
+    (void)state;
+    char path[256];
+    struct error err = {0};
+    struct recognizer *r;
+    good_run(&(struct plan){.name = "exact",
+                            .audio = ", \"positions\": 100, \"exact_window\": true",
+                            .stages = "{\"name\": \"all\", " PARTS
+                                      ", \"steps\": 200, \"batch\": 4, \"rate\": 4e-3,"
+                                      " \"decay\": 0, \"frame_weight\": [1, 0.3]}"});
+    json_t *log = read_log("exact");
+    json_t *last = json_array_get(log, json_array_size(log) - 1);
+    print_message("WER %.3f\n", json_real_value(json_object_get(last, "validation_wer")));
+    assert_true(json_real_value(json_object_get(last, "validation_wer")) <= 0.25);
+    json_decref(log);
+    assert_int_equal(recognizer_open(&r, output(path, "exact", "best"), &err), 0);
+    assert_true(r->config.audio.exact_window);
+    recognizer_free(r);
 }
 
 /* The checkpoint's tensor of a parameter: memory_free. */
@@ -305,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_resumed_run_is_the_same),
         cmocka_unit_test(test_full_disk_leaves_the_old_checkpoint),
         cmocka_unit_test(test_four_clips_are_learned),
+        cmocka_unit_test(test_learned_in_an_exact_window),
     };
     return cmocka_run_group_tests(tests, make_clips, remove_clips);
 }

@@ -306,6 +306,34 @@ static void test_drawing(void **state)
     assert_string_equal(dataset.labels[4], "white");
 }
 
+/* The encoder's whole window: the sound's log-mel as it is, but for the frame that is reflected at
+   its end, then silence at the floor. */
+static void test_exact_window(void **state)
+{
+    (void)state;
+    enum { MELS = 80, POSITIONS = 200 };
+    const struct stage_config plain = {.steps = 10, .augment = {.whole = 1}};
+    struct whisper_config *audio = &config.model.audio, before = *audio;
+    struct example trim = make(&dataset.samples[0], &plain, 1);
+    audio->exact_window = true;
+    audio->positions = POSITIONS;
+    struct example exact = make(&dataset.samples[0], &plain, 1);
+    *audio = before;
+    int64_t sound = 4 * exact.frames;
+    assert_int_equal(exact.frames, trim.frames);
+    assert_int_equal(trim.mel_rows, sound);
+    assert_int_equal(exact.mel_rows, 2 * POSITIONS);
+    for (int64_t i = 0; i < (sound - 1) * MELS; i++)
+        assert_float_equal(exact.mel[i], trim.mel[i], 1e-6);
+    float floor = exact.mel[2 * POSITIONS * MELS - 1];
+    for (int64_t i = (sound + 2) * MELS; i < 2 * POSITIONS * MELS; i++)
+        assert_true(exact.mel[i] == floor);
+    for (int64_t i = 0; i < sound * MELS; i++)
+        assert_true(exact.mel[i] >= floor);
+    example_release(&trim);
+    example_release(&exact);
+}
+
 /* A model without lips does not read pictures. */
 static void test_streams_of_the_model_alone(void **state)
 {
@@ -328,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_seed_decides),
         cmocka_unit_test(test_tokens_are_the_labels_words),
         cmocka_unit_test(test_examples_fit_the_encoder),
+        cmocka_unit_test(test_exact_window),
         cmocka_unit_test(test_streams_of_the_model_alone),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

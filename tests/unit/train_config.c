@@ -106,9 +106,6 @@ static void test_mistakes(void **state)
         {"{\"output\": \"o\", \"cache\": \"c\", \"model\": {\"llm\": {\"d\": -1}}, \"sources\": "
          "[{\"manifest\": \"m\"}], \"stages\": [" STAGE "]}",
          "llm.d"},
-        {"{\"output\": \"o\", \"cache\": \"c\", \"model\": {\"audio\": {\"exact_window\": true}}, "
-         "\"sources\": [{\"manifest\": \"m\"}], \"stages\": [" STAGE "]}",
-         "exact_window"},
         {"{\"output\": \"o\", \"cache\": \"c\", \"model\": {}, \"sources\": [{\"manifest\": "
          "\"m\"}], \"stages\": [{\"name\": \"a\", \"train\": [\"lips\"]}]}",
          "audio, video, projectors, llm, mome"},
