@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/command.h"
+#include "media/media.h"
 
 #include <math.h>
 #include <omp.h>
@@ -25,6 +26,11 @@ const char session_help[] =
     "  --max-tokens N   longest answer (default 128)\n"
     "  --noise FILE     mix this noise into the sound ...\n"
     "  --snr DB         ... at this ratio; `clean` or lists with commas where a table is made\n"
+    "  --audio-window W exact: sound is padded with silence to the encoder's window (30 s), as\n"
+    "                   Whisper was published; trim: only what is there, faster. Default: as the\n"
+    "                   model was made\n"
+    "  --segment S      cut long clips into segments of at most S seconds, in pauses where there\n"
+    "                   are any (default: what the encoders take, 30 s)\n"
     "  --threads N      default: all cores\n"
     "  --f32            all arithmetic in float32 (default: bf16 products where the CPU has them)\n"
     "  --quiet          no progress, no remarks\n";
@@ -132,6 +138,16 @@ int session_option(struct session *s, const char *command, int option, char **ar
     case SESSION_SNR:
         takes = read_snrs(s, value) ? "--snr takes dB or clean, with commas between, not" : NULL;
         break;
+    case SESSION_WINDOW:
+        s->window = !strcmp(value, "exact") ? WINDOW_EXACT : WINDOW_TRIM;
+        if (s->window == WINDOW_TRIM && strcmp(value, "trim"))
+            takes = "--audio-window takes exact or trim, not";
+        break;
+    case SESSION_SEGMENT:
+        if (option_number(&s->segment_seconds, value) ||
+            !(s->segment_seconds >= 1 && s->segment_seconds <= 3600))
+            takes = "--segment takes 1 to 3600 seconds, not";
+        break;
     case SESSION_THREADS:
         if (option_integer(&threads, value, 1, 1024))
             takes = "--threads takes 1 to 1024, not";
@@ -191,6 +207,23 @@ static int open_model(struct session *s, struct error *err)
     return able ? 0 : err->code;
 }
 
+/* What the options change in how the model hears; said where that is not how it was trained. */
+static void tune(struct session *s)
+{
+    struct transcriber *t = &s->transcriber;
+    int64_t longest = (int64_t)(s->segment_seconds * MEDIA_FPS);
+    if (longest && longest < t->longest)
+        t->longest = longest;
+    if (s->window == WINDOW_OF_MODEL || t->exact_window == (s->window == WINDOW_EXACT))
+        return;
+    t->exact_window = s->window == WINDOW_EXACT;
+    if (!s->quiet && s->recognizer->config.has_audio)
+        fprintf(stderr,
+                "mome: %s: its adapters were trained with --audio-window %s; with %s they make "
+                "more mistakes\n",
+                s->folder, t->exact_window ? "trim" : "exact", t->exact_window ? "exact" : "trim");
+}
+
 int session_open(struct session *s, struct error *err)
 {
     bool noisy = false;
@@ -209,6 +242,8 @@ int session_open(struct session *s, struct error *err)
         rc = transcriber_init(&s->transcriber, s->recognizer, &device_cpu, precision, err);
     if (!rc && noisy)
         rc = noise_load(&s->noise, s->noise_path, err);
+    if (!rc)
+        tune(s);
     return rc;
 }
 

@@ -25,6 +25,8 @@ struct session {
     double snrs[SESSION_MAX_SNRS]; /* INFINITY: clean */
     int snr_count;
     bool quiet, f32;
+    enum { WINDOW_OF_MODEL, WINDOW_EXACT, WINDOW_TRIM } window;
+    double segment_seconds; /* longest segment of a long clip; 0: what the encoders take */
 
     char *folder; /* of the model that is open; owned */
     struct recognizer *recognizer;
@@ -43,6 +45,8 @@ enum {
     SESSION_MAX_TOKENS,
     SESSION_NOISE,
     SESSION_SNR,
+    SESSION_WINDOW,
+    SESSION_SEGMENT,
     SESSION_THREADS,
     SESSION_F32,
     SESSION_QUIET
@@ -58,6 +62,8 @@ enum {
         {"max-tokens", required_argument, NULL, SESSION_MAX_TOKENS},                               \
         {"noise", required_argument, NULL, SESSION_NOISE},                                         \
         {"snr", required_argument, NULL, SESSION_SNR},                                             \
+        {"audio-window", required_argument, NULL, SESSION_WINDOW},                                 \
+        {"segment", required_argument, NULL, SESSION_SEGMENT},                                     \
         {"threads", required_argument, NULL, SESSION_THREADS},                                     \
         {"f32", no_argument, NULL, SESSION_F32},                                                   \
     {                                                                                              \
