@@ -30,7 +30,7 @@ const char session_help[] =
     "                   Whisper was published; trim: only what is there, faster. Default: as the\n"
     "                   model was made\n"
     "  --segment S      cut long clips into segments of at most S seconds, in pauses where there\n"
-    "                   are any (default: what the encoders take, 30 s)\n"
+    "                   are any (default: what the model was trained on, at most 30 s)\n"
     "  --threads N      default: all cores\n"
     "  --f32            all arithmetic in float32 (default: bf16 products where the CPU has them)\n"
     "  --quiet          no progress, no remarks\n";

@@ -30,7 +30,8 @@ struct transcriber {
     struct arena arena;
     struct logmel *logmel;
     bool exact_window; /* the model's; may be changed between loads */
-    int64_t longest;   /* frames of a segment: transcriber_window; may be made less between loads */
+    int64_t longest;   /* frames of a segment: config.longest_seconds, at most transcriber_window;
+                          may be made less between loads */
     int segments;
     struct segment segment[TRANSCRIBER_MAX_SEGMENTS];
     struct tensor *audio[TRANSCRIBER_MAX_SEGMENTS], *video[TRANSCRIBER_MAX_SEGMENTS]; /* states */

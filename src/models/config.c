@@ -116,6 +116,7 @@ static const struct field mome_fields[] = {
 static const struct field text_fields[] = {
     TEXT("bos", bos),
     TEXT("eos", eos),
+    FLOAT("longest_seconds", longest_seconds, 0, 3600),
     TEXT("prompt_asr", prompts[TASK_ASR]),
     TEXT("prompt_vsr", prompts[TASK_VSR]),
     TEXT("prompt_avsr", prompts[TASK_AVSR]),

@@ -81,6 +81,8 @@ struct recognizer_config {
     struct mome_config mome;
     char prompts[TASK_COUNT][CONFIG_MAX_TEXT];
     char bos[CONFIG_MAX_TEXT], eos[CONFIG_MAX_TEXT]; /* names of tokens */
+    float longest_seconds; /* longer clips are cut: what it was trained on; 0: what the encoders
+                              take */
 };
 
 /* A small model with everything in it (about 7 M parameters); vocab must still be set. */
