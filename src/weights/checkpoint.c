@@ -1,5 +1,6 @@
 #include "weights/checkpoint.h"
 #include "base/memory.h"
+#include "weights/safetensors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 
 struct checkpoint {
     char *path;
-    struct safetensors *file;
-    bool *seen; /* [safetensors_count]: somebody has read it */
+    struct weights *file;
+    bool *seen; /* [weights_count]: somebody has read it */
 };
 
 int checkpoint_save(const char *path, const char *metadata, const struct checkpoint_tensor *tensors,
@@ -25,7 +26,7 @@ int checkpoint_save(const char *path, const char *metadata, const struct checkpo
                                              .dtype = tensors[i].dtype,
                                              .dims = tensors[i].dims,
                                              .count = 1};
-        if (tensors[i].dims > SAFETENSORS_MAX_DIMS)
+        if (tensors[i].dims > STORED_MAX_DIMS)
             rc = error_set(err, ERROR_USAGE, "%s: tensor %s has %d dimensions", path,
                            tensors[i].name, tensors[i].dims);
         for (int k = 0; k < tensors[i].dims && !rc; k++) {
@@ -49,20 +50,27 @@ int checkpoint_save(const char *path, const char *metadata, const struct checkpo
 int checkpoint_open(struct checkpoint **out, const char *path, struct error *err)
 {
     *out = NULL;
-    struct safetensors *file;
-    int rc = safetensors_open(&file, path, err);
+    struct weights *file;
+    int rc = weights_open(&file, path, err);
     if (rc)
         return rc;
+    if (weights_format(file) != WEIGHTS_SAFETENSORS) {
+        rc = error_set(err, ERROR_FORMAT,
+                       "%s: this is a %s file, a checkpoint is a safetensors file", path,
+                       weights_format_name(weights_format(file)));
+        weights_close(file);
+        return rc;
+    }
     struct checkpoint *c = memory_new(1, sizeof *c);
     if (c)
         *c = (struct checkpoint){.path = memory_strdup(path),
                                  .file = file,
-                                 .seen = memory_new((size_t)safetensors_count(file), sizeof(bool))};
+                                 .seen = memory_new((size_t)weights_count(file), sizeof(bool))};
     if (!c || !c->path || !c->seen) {
         if (c)
             checkpoint_close(c);
         else
-            safetensors_close(file);
+            weights_close(file);
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     }
     *out = c;
@@ -73,7 +81,7 @@ void checkpoint_close(struct checkpoint *c)
 {
     if (!c)
         return;
-    safetensors_close(c->file);
+    weights_close(c->file);
     memory_free(c->seen);
     memory_free(c->path);
     memory_free(c);
@@ -81,24 +89,24 @@ void checkpoint_close(struct checkpoint *c)
 
 const char *checkpoint_metadata(const struct checkpoint *c)
 {
-    const char *metadata = safetensors_metadata(c->file, METADATA_KEY);
+    const char *metadata = weights_text(c->file, METADATA_KEY);
     return metadata ? metadata : "{}";
 }
 
-const struct safetensors *checkpoint_tensors(const struct checkpoint *c)
+const struct weights *checkpoint_tensors(const struct checkpoint *c)
 {
     return c->file;
 }
 
 bool checkpoint_has(const struct checkpoint *c, const char *name)
 {
-    return safetensors_find(c->file, name) != NULL;
+    return weights_find(c->file, name) != NULL;
 }
 
 int checkpoint_read(struct checkpoint *c, float *out, const char *name, int dims,
                     const int64_t *shape, struct error *err)
 {
-    const struct stored_tensor *t = safetensors_find(c->file, name);
+    const struct stored_tensor *t = weights_find(c->file, name);
     if (!t)
         return error_set(err, ERROR_FORMAT, "%s: tensor %s is missing", c->path, name);
     if (t->dims != dims || (dims && memcmp(t->shape, shape, sizeof *shape * (size_t)dims) != 0)) {
@@ -111,19 +119,19 @@ int checkpoint_read(struct checkpoint *c, float *out, const char *name, int dims
     int rc = stored_read(out, t, 0, t->count, err);
     if (rc)
         return error_prefix(err, "%s", c->path);
-    c->seen[t - safetensors_at(c->file, 0)] = true;
+    c->seen[t - weights_at(c->file, 0)] = true;
     return 0;
 }
 
 int checkpoint_unread(const struct checkpoint *c, const char **name)
 {
     int unread = 0;
-    for (int i = safetensors_count(c->file) - 1; i >= 0; i--) {
+    for (int i = weights_count(c->file) - 1; i >= 0; i--) {
         if (c->seen[i])
             continue;
         unread++;
         if (name)
-            *name = safetensors_at(c->file, i)->name;
+            *name = weights_at(c->file, i)->name;
     }
     return unread;
 }

@@ -7,7 +7,7 @@
 #define WEIGHTS_CHECKPOINT_H
 
 #include "base/error.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@ struct checkpoint_tensor {
     int dims;
     const int64_t *shape;
     const float *data;
-    enum dtype dtype; /* as it is to be stored: DTYPE_F32 or DTYPE_BF16 */
+    enum dtype dtype; /* as it is to be stored: F32 F16 BF16 Q8_0 Q4_0 */
 };
 
 int checkpoint_save(const char *path, const char *metadata, const struct checkpoint_tensor *tensors,
@@ -26,9 +26,9 @@ int checkpoint_save(const char *path, const char *metadata, const struct checkpo
 struct checkpoint;
 
 int checkpoint_open(struct checkpoint **c, const char *path, struct error *err);
-void checkpoint_close(struct checkpoint *c);                 /* NULL is fine */
-const char *checkpoint_metadata(const struct checkpoint *c); /* "{}" where there is none */
-const struct safetensors *checkpoint_tensors(const struct checkpoint *c); /* to list them */
+void checkpoint_close(struct checkpoint *c);                          /* NULL is fine */
+const char *checkpoint_metadata(const struct checkpoint *c);          /* "{}" where there is none */
+const struct weights *checkpoint_tensors(const struct checkpoint *c); /* to list them */
 bool checkpoint_has(const struct checkpoint *c, const char *name);
 
 /* Copies a tensor to out, converted to float32. Missing, or of another shape: ERROR_FORMAT,

@@ -42,7 +42,8 @@ void weights_close(struct weights *w); /* NULL is fine */
 
 enum weights_format weights_format(const struct weights *w);
 const char *weights_format_name(enum weights_format f); /* "safetensors" "GGUF" ... */
-const char *weights_path(const struct weights *w);
+const char *
+weights_path(const struct weights *w);          /* of the file itself, where a folder was named */
 int64_t weights_bytes(const struct weights *w); /* of all its tensors as stored */
 
 int weights_count(const struct weights *w);
@@ -53,7 +54,8 @@ const struct stored_tensor *weights_find(const struct weights *w, const char *na
  * What the file says besides: GGUF's key-values by their keys; safetensors' __metadata__; ggml's
  * header as n_mels, n_audio_ctx, n_audio_state, n_audio_head, n_audio_layer, n_text_..., ftype; the
  * numbers and texts of a torch file's outermost dictionaries by their path ("epoch",
- * "hyper_parameters.lr"), at most a few thousand. A text value is valid until weights_close.
+ * "hyper_parameters.lr"), at most a few thousand; ct2's settings ("encoder/num_heads") and its
+ * "specification". A text value is valid until weights_close.
  */
 const char *weights_text(const struct weights *w, const char *key);           /* NULL: none */
 bool weights_number(const struct weights *w, const char *key, double *value); /* bools: 0, 1 */

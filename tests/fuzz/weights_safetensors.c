@@ -15,9 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct checkpoint *c;
     snprintf(path, sizeof path, "/dev/shm/mome-fuzz-weights.%d", (int)getpid());
     if (file_write(path, data, size, &err) == 0 && checkpoint_open(&c, path, &err) == 0) {
-        const struct safetensors *s = checkpoint_tensors(c);
-        for (int i = 0; i < safetensors_count(s); i++) {
-            const struct stored_tensor *t = safetensors_at(s, i);
+        const struct weights *s = checkpoint_tensors(c);
+        for (int i = 0; i < weights_count(s); i++) {
+            const struct stored_tensor *t = weights_at(s, i);
             float *values = malloc(sizeof *values * (size_t)(t->count + 1));
             if (values)
                 checkpoint_read(c, values, t->name, t->dims, t->shape, &err);
