@@ -18,9 +18,8 @@
 #include <string.h>
 
 enum {
-    FEW_ROWS = 8,       /* up to which dot products are faster than oneDNN, in float32 */
-    FEW_ROWS_BF16 = 16, /* and in bfloat16 */
-    ROUND = 64,         /* rows */
+    FEW_ROWS = 8, /* up to which dot products are faster than oneDNN, in float32 */
+    ROUND = 64,   /* rows */
     ROUND_REST = 16,
     ROUND_BATCH = 16,            /* pictures */
     ROUNDING_PAYS = 50 * 50 * 50 /* multiplications from which bfloat16 is faster */
@@ -120,59 +119,38 @@ void product_gemm(const struct gemm *g)
 }
 
 /*
- * A frozen weight's pack: the weight in bfloat16, so that products need not round it each time and
- * a decoder's step reads half as much.
+ * A frozen weight's pack: the weight in bfloat16, in panels (simd_panels.h), so that products need
+ * not round it each time and a decoder's step reads half as much.
  * Two threads may make it at once: the second one's is dropped.
  */
 struct half_weight {
     struct pack pack;
-    uint16_t *rows; /* [out, in], behind this struct */
+    char *panels; /* behind this struct */
 };
 
-static const uint16_t *packed(struct tensor *weight)
+static const void *packed(struct tensor *weight)
 {
     struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
     if (found)
-        return ((struct half_weight *)found)->rows;
-    int64_t count = tensor_count(weight);
-    struct half_weight *made = memory_new(1, 64 + count * sizeof *made->rows);
+        return ((struct half_weight *)found)->panels;
+    const struct simd *simd = simd_best();
+    int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    struct half_weight *made = memory_new(1, 64 + (size_t)simd->panels_bytes(in, out));
     if (!made)
         return NULL;
     made->pack.device = &device_cpu;
-    made->rows = (uint16_t *)((char *)made + 64);
-    simd_best()->to_bf16(made->rows, weight->data, 1, count, count);
+    made->panels = (char *)made + 64;
+    simd->panels_fill(made->panels, weight->data, in, out);
     if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE))
-        return made->rows;
+        return made->panels;
     memory_free(made);
-    return ((struct half_weight *)found)->rows;
+    return ((struct half_weight *)found)->panels;
 }
 
 void product_pack_free(struct pack *pack)
 {
     memory_free(pack);
-}
-
-static void linear_bf16(float *y, const float *x, const uint16_t *weight, const float *bias,
-                        int64_t rows, int64_t in, int64_t out)
-{
-    uint16_t *a = rounded(x, rows, in, in, up_to(rows, ROUND_REST));
-    if (rows <= FEW_ROWS_BF16)
-        simd_best()->few_rows_bf16(y, a, weight, bias, rows, in, out);
-    else
-        product_by_rows(&(struct product){.trans_b = true,
-                                          .m = rows,
-                                          .n = out,
-                                          .k = in,
-                                          .lda = in,
-                                          .ldb = in,
-                                          .ldc = out,
-                                          .a = a,
-                                          .b = weight,
-                                          .bias = bias,
-                                          .c = y,
-                                          .precision = PRECISION_BF16});
-    scratch_give(a);
 }
 
 void product_linear(float *y, const float *x, struct tensor *weight, const float *bias,
@@ -183,13 +161,15 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
         reference_linear(y, x, weight, bias, rows, precision);
         return;
     }
-    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad;
-    const uint16_t *half = pack ? packed(weight) : NULL;
-    if (half)
-        linear_bf16(y, x, half, bias, rows, in, out);
-    else if (rows <= FEW_ROWS)
+    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0;
+    const void *panels = pack ? packed(weight) : NULL;
+    if (panels) {
+        uint16_t *a = rounded(x, rows, in, in, rows);
+        simd_best()->panels_product(y, a, panels, bias, rows, in, out);
+        scratch_give(a);
+    } else if (rows <= FEW_ROWS) {
         simd_best()->few_rows(y, x, weight->data, bias, rows, in, out);
-    else
+    } else {
         product_gemm(&(struct gemm){.trans_b = true,
                                     .m = rows,
                                     .n = out,
@@ -202,6 +182,7 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
                                     .bias = bias,
                                     .c = y,
                                     .precision = precision});
+    }
 }
 
 void product_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,

@@ -17,6 +17,12 @@ struct simd {
                      int64_t in, int64_t out);
     void (*few_rows_bf16)(float *y, const uint16_t *x, const uint16_t *w, const float *bias,
                           int64_t rows, int64_t in, int64_t out);
+    /* The same in bfloat16, any number of rows, with a weight [out, in] that panels_fill laid out
+       in panels_bytes of memory (64-byte aligned); in even. NULL where there is no bfloat16. */
+    int64_t (*panels_bytes)(int64_t in, int64_t out);
+    void (*panels_fill)(void *panels, const float *weight, int64_t in, int64_t out);
+    void (*panels_product)(float *y, const uint16_t *x, const void *panels, const float *bias,
+                           int64_t rows, int64_t in, int64_t out);
     /* As in device.h, but false, having done nothing, for shapes that they are not made for. */
     bool (*direct_convolution)(float *y, const float *x, const float *weight, const float *bias,
                                const struct convolution_sizes *s);

@@ -28,12 +28,6 @@ struct head {
     int32_t down[QUERIES];  /* 0 KEYS 2 KEYS ... */
 };
 
-/* n numbers in whole vectors */
-INLINE int64_t whole(int64_t n)
-{
-    return (n + LANES - 1) / LANES * LANES;
-}
-
 /* Keys that query j of the head sees. */
 INLINE int64_t seen(const struct head *h, int64_t j)
 {

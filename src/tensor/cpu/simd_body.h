@@ -15,6 +15,7 @@
 #include "tensor/cpu/simd_rows.h"
 #include "tensor/cpu/simd_tile.h"
 #include "tensor/cpu/simd_dots.h"
+#include "tensor/cpu/simd_panels.h"
 #include "tensor/cpu/simd_direct.h"
 #include "tensor/cpu/simd_attention.h"
 
@@ -67,6 +68,11 @@ const struct simd SIMD_TABLE = {
     .to_bf16 = to_bf16,
     .few_rows = few_rows,
     .few_rows_bf16 = FEW_ROWS_BF16,
+#if HAS_BF16
+    .panels_bytes = panels_bytes,
+    .panels_fill = panels_fill,
+    .panels_product = panels_product,
+#endif
     .direct_convolution = direct_convolution,
     .direct_backward_input = direct_backward_input,
     .direct_backward_weight = direct_backward_weight,

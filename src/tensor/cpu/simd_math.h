@@ -134,6 +134,12 @@ INLINE int64_t minimum(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* n numbers in whole vectors */
+INLINE int64_t whole(int64_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
 /* to[i] += sum over chunks of partial[chunk * stride + i] */
 static void add_partials(float *to, const float *partial, int64_t chunks, int64_t stride,
                          int64_t width)
