@@ -104,7 +104,7 @@ static int read_entry(struct reader *r, const char *name, const json_t *entry, s
         begin < 0 || end < begin || end > r->data_bytes)
         return error_set(err, ERROR_FORMAT, "%s: tensor %s lies outside the file", r->path, name);
     e.data = r->data + begin;
-    e.room = (uint64_t)(r->data_bytes - begin);
+    e.room = UINT64_MAX; /* its end is in the file, and must be where its shape says, below */
     int rc = restore_type(r, &e, shape, dtype, err);
     if (!rc)
         rc = tensor_list_add(r->tensors, &e, err);

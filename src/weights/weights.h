@@ -42,9 +42,8 @@ void weights_close(struct weights *w); /* NULL is fine */
 
 enum weights_format weights_format(const struct weights *w);
 const char *weights_format_name(enum weights_format f); /* "safetensors" "GGUF" ... */
-const char *
-weights_path(const struct weights *w);          /* of the file itself, where a folder was named */
-int64_t weights_bytes(const struct weights *w); /* of all its tensors as stored */
+const char *weights_path(const struct weights *w); /* where a folder was named: of the file in it */
+int64_t weights_bytes(const struct weights *w);    /* of all its tensors as stored */
 
 int weights_count(const struct weights *w);
 const struct stored_tensor *weights_at(const struct weights *w, int index);          /* by name */
