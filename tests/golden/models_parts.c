@@ -15,14 +15,9 @@ static const struct device *const devices[] = {&device_reference, &device_cpu};
     for (const struct device *const *at = devices, *device;                                        \
          at < devices + sizeof devices / sizeof *devices && (device = *at, true); at++)
 
-/* Declared shapes -> memory -> the file's numbers. */
 #define GOLDEN_PART(g, walk, part)                                                                 \
     do {                                                                                           \
-        struct param_allocator allocator;                                                          \
-        param_allocator_init(&allocator, &(g)->err);                                               \
-        walk(part, &allocator.visitor);                                                            \
-        assert_int_equal(allocator.code, 0);                                                       \
-        walk(part, &(g)->list.visitor);                                                            \
+        GOLDEN_ALLOCATE(g, walk, part);                                                            \
         golden_fill(g);                                                                            \
     } while (0)
 
