@@ -23,6 +23,9 @@ static const struct sizes cases[] = {
     {1, 1, 17, 1, true, {{0, 7}}, {{0, 3}}}, /* the first queries see nothing */
     {2, 2, 64, 2, false, {{0, 300}, {300, 0}}, {{0, 300}, {300, 0}}},
     {60, 1, 16, 1, false, {{0, 1}}, {{0, 33}}},
+    {3, 1, 65, 1, true, {{1, 260}}, {{3, 391}}}, /* tiles, parts and odd pairs */
+    {1, 1, 31, 2, false, {{0, 9}, {9, 193}}, {{0, 129}, {129, 1}}},
+    {2, 2, 16, 1, true, {{0, 40}}, {{0, 25}}}, /* bfloat16 queries that see nothing */
 };
 
 static void forward_and_back(const struct device *d, const struct sizes *s, struct random *r)
@@ -47,6 +50,11 @@ static void forward_and_back(const struct device *d, const struct sizes *s, stru
     d->attention(y, sum, q, k, v, &a, q_rows, s->d, PRECISION_F32);
     compare("attention", y, y_true, nq, 1e-5);
     compare("log_sum", sum, sum_true, sums, 1e-5);
+    d->attention(y, NULL, q, k, v, &a, q_rows, s->d, PRECISION_BF16);
+    compare("attention in bfloat16", y, y_true, nq, 2e-2);
+    d->attention(y, sum, q, k, v, &a, q_rows, s->d, PRECISION_BF16);
+    compare("attention to be recorded", y, y_true, nq, 1e-5);
+    compare("log_sum to be recorded", sum, sum_true, sums, 1e-5);
     float *dq_true = guarded(r, nq, 1), *dk_true = guarded(r, nk, 1), *dv_true = guarded(r, nk, 1);
     float *dq = guarded_copy(dq_true, nq), *dk = guarded_copy(dk_true, nk);
     float *dv = guarded_copy(dv_true, nk);

@@ -214,18 +214,30 @@ static int64_t attention_work(const struct attention *a, int64_t d)
     return work;
 }
 
+#if HAS_BF16
+#include "tensor/cpu/simd_attention_half.h"
+#endif
+
 static void attention(float *y, float *log_sum, const float *q, const float *k, const float *v,
                       const struct attention *a, int64_t q_rows, int64_t d,
                       enum precision precision)
 {
     const int64_t items = (int64_t)a->sequences * a->kv_heads;
     const int64_t floats = attention_floats(a, d, false);
-    (void)precision; /* float32 is what is fast here */
-    int64_t covered = 0;
-    for (int s = 0; s < a->sequences; s++)
+    int64_t covered = 0, longest = 0;
+    for (int s = 0; s < a->sequences; s++) {
         covered += a->q_spans[s].length;
+        longest = longest > a->q_spans[s].length ? longest : a->q_spans[s].length;
+    }
     if (covered < q_rows)
         memset(y, 0, q_rows * a->heads * d * sizeof *y);
+#if HAS_BF16
+    if (precision == PRECISION_BF16 && !log_sum && longest >= 8) {
+        attention_half(y, q, k, v, a, d, longest);
+        return;
+    }
+#endif
+    (void)precision; /* backward recomputes the scores in float32, so forward has the same */
     float *work = scratch_take(omp_get_max_threads() * floats * sizeof *work);
 #pragma omp parallel for if (attention_work(a, d) > 4 * PARALLEL_LIMIT) schedule(dynamic)
     for (int64_t item = 0; item < items; item++) {
