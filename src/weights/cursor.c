@@ -7,7 +7,7 @@ size_t cursor_left(const struct cursor *c)
 
 const unsigned char *cursor_take(struct cursor *c, uint64_t n)
 {
-    if (n > cursor_left(c)) {
+    if (c->failed || n > cursor_left(c)) {
         c->failed = true;
         return NULL;
     }
