@@ -4,19 +4,26 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-/* Bytes of the valid character at text, 0: there is none. */
-static size_t character(utf8proc_int32_t *code, const char *text, size_t length)
+size_t normalize_character(int32_t *code, const char *text, size_t length)
 {
     utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text,
                                           length > 4 ? 4 : (utf8proc_ssize_t)length, code);
     return n > 0 ? (size_t)n : 0;
 }
 
+size_t normalize_character_before(int32_t *code, const char *text, size_t length)
+{
+    size_t n = 1;
+    while (n < 4 && n < length && ((unsigned char)text[length - n] & 0xc0) == 0x80)
+        n++;
+    return length && normalize_character(code, text + length - n, n) == n ? n : 0;
+}
+
 size_t normalize_valid(const char *bytes, size_t length)
 {
     size_t at = 0, n;
-    utf8proc_int32_t code;
-    while (at < length && (n = character(&code, bytes + at, length - at)) > 0)
+    int32_t code;
+    while (at < length && (n = normalize_character(&code, bytes + at, length - at)) > 0)
         at += n;
     return at;
 }
@@ -31,10 +38,10 @@ static bool unfinished(const char *bytes, size_t length)
         return false;
     for (int follow = 0x80; follow <= 0xbf; follow += 0x3f) {
         char whole[4];
-        utf8proc_int32_t code;
+        int32_t code;
         for (size_t i = 0; i < need; i++)
             whole[i] = i < length ? bytes[i] : (char)follow;
-        if (character(&code, whole, need) == need)
+        if (normalize_character(&code, whole, need) == need)
             return true;
     }
     return false;
@@ -55,11 +62,45 @@ size_t normalize_utf8(struct strbuf *out, const char *bytes, size_t length)
     }
 }
 
-static bool is_space(utf8proc_int32_t code)
+bool normalize_is_space(int32_t code)
 {
     return code == ' ' || (code >= 9 && code <= 13) || code == 0x85 ||
            (utf8proc_category(code) >= UTF8PROC_CATEGORY_ZS &&
             utf8proc_category(code) <= UTF8PROC_CATEGORY_ZP);
+}
+
+/* Alphabetic characters beyond the categories of letters: circled, squared and similar ones. */
+static bool is_symbol_letter(int32_t code)
+{
+    return (code >= 0x24b6 && code <= 0x24e9) || (code >= 0x1f130 && code <= 0x1f149) ||
+           (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189);
+}
+
+bool normalize_is_word(int32_t code)
+{
+    utf8proc_category_t category = utf8proc_category(code);
+    return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) ||
+           category == UTF8PROC_CATEGORY_PC || code == 0x200c || code == 0x200d ||
+           is_symbol_letter(code);
+}
+
+void normalize_nfc(struct strbuf *out, const char *text, size_t length)
+{
+    while (length) {
+        size_t valid = normalize_valid(text, length), taken = valid ? valid : 1;
+        utf8proc_uint8_t *composed = NULL;
+        utf8proc_ssize_t n =
+            valid ? utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)valid, &composed,
+                                 UTF8PROC_STABLE | UTF8PROC_COMPOSE)
+                  : 0;
+        if (n < 0)
+            out->failed = true;
+        else
+            strbuf_add(out, valid ? (const char *)composed : text, valid ? (size_t)n : 1);
+        free(composed);
+        text += taken;
+        length -= taken;
+    }
 }
 
 /* Appends valid UTF-8 with one space where there was white space, none at the ends. */
@@ -67,12 +108,12 @@ static void fold_spaces(struct strbuf *out, const char *text, size_t length)
 {
     size_t begin = out->length;
     bool space = false;
-    utf8proc_int32_t code;
+    int32_t code;
     for (size_t at = 0, n; at < length; at += n) {
-        n = character(&code, text + at, length - at);
+        n = normalize_character(&code, text + at, length - at);
         if (!n)
             return;
-        if (is_space(code)) {
+        if (normalize_is_space(code)) {
             space = true;
             continue;
         }
@@ -101,19 +142,19 @@ void normalize_fold(struct strbuf *out, const char *text, size_t length)
     strbuf_release(&valid);
 }
 
-static bool is_letter(utf8proc_int32_t code)
+static bool is_letter(int32_t code)
 {
     return utf8proc_category(code) >= UTF8PROC_CATEGORY_LU &&
            utf8proc_category(code) <= UTF8PROC_CATEGORY_MN;
 }
 
-static bool is_mark(utf8proc_int32_t code)
+static bool is_mark(int32_t code)
 {
     return utf8proc_category(code) >= UTF8PROC_CATEGORY_PC &&
            utf8proc_category(code) <= UTF8PROC_CATEGORY_SO;
 }
 
-static bool is_apostrophe(utf8proc_int32_t code)
+static bool is_apostrophe(int32_t code)
 {
     return code == '\'' || code == 0x2019 || code == 0x2bc;
 }
@@ -124,14 +165,15 @@ void normalize_english(struct strbuf *out, const char *text, size_t length)
     strbuf_init(&folded, out->limit);
     strbuf_init(&plain, out->limit);
     normalize_fold(&folded, text, length);
-    utf8proc_int32_t code = 0, last = 0, next;
+    int32_t code = 0, last = 0, next;
     for (size_t at = 0, n; at < folded.length; at += n, last = code) {
-        n = character(&code, folded.data + at, folded.length - at);
+        n = normalize_character(&code, folded.data + at, folded.length - at);
         if (!n)
             break;
         if (is_apostrophe(code)) {
-            bool inside = character(&next, folded.data + at + n, folded.length - at - n) > 0 &&
-                          is_letter(next) && is_letter(last);
+            bool inside =
+                normalize_character(&next, folded.data + at + n, folded.length - at - n) > 0 &&
+                is_letter(next) && is_letter(last);
             strbuf_adds(&plain, inside ? "'" : " ");
         } else if (is_mark(code)) {
             strbuf_adds(&plain, " ");

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "text/normalize.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -12,8 +13,14 @@
 #define MAX_MATCH_STEPS 20000000
 #define MAX_MATCH_KIB (256 << 10)
 
+/* PCRE2 takes U+180E for white space as Unicode once did; to the published expressions it is a
+   format character. So they are shown another of these, as long in UTF-8. */
+#define NO_SPACE "\xe1\xa0\x8e"
+#define STAND_IN "\xe2\x80\x8b"
+
 struct run {
     const struct split *split;
+    const char *text, *shown; /* the same place in the text, and in what the expressions see */
     pcre2_match_data *match;
     split_take *take;
     void *arg;
@@ -101,25 +108,50 @@ static int cut(const struct run *run, int stage, const char *text, size_t length
     if (!length)
         return 0;
     if (stage == run->split->count)
-        return run->take(run->arg, text, length);
+        return run->take(run->arg, run->text + (text - run->shown), length);
     return cut_stage(run, stage, text, length);
+}
+
+/* A copy of the text with stand-ins. */
+static char *copy_shown(const char *text, size_t length)
+{
+    char *shown = memory_new(length, 1), *at;
+    if (!shown)
+        return NULL;
+    memcpy(shown, text, length);
+    for (size_t left = length; (at = memmem(shown + length - left, left, NO_SPACE, 3)) != NULL;) {
+        memcpy(at, STAND_IN, 3);
+        left = length - (size_t)(at + 3 - shown);
+    }
+    return shown;
+}
+
+static int run_over(struct run *run, size_t length)
+{
+    const char *text = run->shown;
+    int rc = 0;
+    while (length && !rc) {
+        size_t valid = normalize_valid(text, length), taken = valid ? valid : 1;
+        rc = valid ? cut(run, 0, text, valid)
+                   : run->take(run->arg, run->text + (text - run->shown), 1);
+        text += taken;
+        length -= taken;
+    }
+    return rc;
 }
 
 int split_run(const struct split *s, const char *text, size_t length, split_take *take, void *arg,
               struct error *err)
 {
+    char *copy = NULL;
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
-    if (!match)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    struct run run = {s, match, take, arg, err};
-    int rc = 0;
-    while (length && !rc) {
-        size_t valid = normalize_valid(text, length);
-        rc = valid ? cut(&run, 0, text, valid) : take(arg, text, 1);
-        valid += valid == 0;
-        text += valid;
-        length -= valid;
-    }
+    bool copies = memmem(text, length, NO_SPACE, 3) != NULL;
+    if (copies)
+        copy = copy_shown(text, length);
+    struct run run = {s, text, copies ? copy : text, match, take, arg, err};
+    int rc = !match || (copies && !copy) ? error_set(err, ERROR_MEMORY, "out of memory")
+                                         : run_over(&run, length);
+    memory_free(copy);
     pcre2_match_data_free(match);
     return rc;
 }

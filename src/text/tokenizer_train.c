@@ -84,7 +84,7 @@ static int cut_lines(struct trainer *r, const struct tokenizer *t, const struct 
         if (!length)
             continue;
         char *line = out;
-        if (t->prefix_space)
+        if (t->prefix == PREFIX_EVERY)
             *out++ = ' ';
         memcpy(out, at, length);
         out += length;
@@ -173,24 +173,43 @@ static void rewrite(struct word *word, const struct merge *merge)
     word->length = out;
 }
 
+/* Only a text that is hardly anything but repetition gets there. */
+static bool too_long(const struct tokenizer *t, struct pair pair)
+{
+    return t->tokens[pair.left].length + t->tokens[pair.right].length > TOKENIZER_MAX_TOKEN_BYTES;
+}
+
+/* Another pair may have made the same bytes before: then it is the same token. */
+static int make_joined(struct tokenizer *t, struct merge *merge, struct error *err)
+{
+    const struct token *left = &t->tokens[merge->pair.left], *right = &t->tokens[merge->pair.right];
+    struct strbuf bytes;
+    strbuf_init(&bytes, TOKENIZER_MAX_BYTES);
+    strbuf_add(&bytes, t->bytes.data + left->start, left->length);
+    strbuf_add(&bytes, t->bytes.data + right->start, right->length);
+    merge->joined = strings_get(&t->ordinary, bytes.data, bytes.length);
+    int rc = 0;
+    if (bytes.failed)
+        rc = error_set(err, ERROR_MEMORY, "out of memory");
+    else if (merge->joined < 0) {
+        merge->joined = t->count;
+        rc = tokenizer_set(t, t->count, bytes.data, bytes.length, false, err);
+    }
+    strbuf_release(&bytes);
+    return rc;
+}
+
 static int learn_merge(struct trainer *r, struct tokenizer *t, struct pair pair, struct error *err)
 {
-    struct merge merge = {pair, t->count};
-    const struct token *left = &t->tokens[pair.left], *right = &t->tokens[pair.right];
-    struct strbuf joined;
-    strbuf_init(&joined, TOKENIZER_MAX_BYTES);
-    strbuf_add(&joined, t->bytes.data + left->start, left->length);
-    strbuf_add(&joined, t->bytes.data + right->start, right->length);
-    tokenizer_set(t, merge.joined, joined.data, joined.length, false);
-    bool failed = joined.failed || t->bytes.failed;
-    strbuf_release(&joined);
-    if (failed)
-        return error_set(err, ERROR_LIMIT, "the learned tokens have too many bytes together");
+    struct merge merge = {.pair = pair};
+    int rc = make_joined(t, &merge, err);
+    if (rc)
+        return rc;
     t->merges[t->merge_count++] = merge;
     for (size_t i = 0; i < r->word_count; i++) {
         if (!holds(&r->words[i], pair))
             continue;
-        int rc = count_word(r, &r->words[i], -1, err);
+        rc = count_word(r, &r->words[i], -1, err);
         rewrite(&r->words[i], &merge);
         if (!rc)
             rc = count_word(r, &r->words[i], 1, err);
@@ -204,12 +223,13 @@ static int learn(struct trainer *r, struct tokenizer *t, int vocabulary, int64_t
                  struct error *err)
 {
     int rc = 0;
-    for (int byte = 0; byte < 256; byte++)
-        tokenizer_set(t, byte, (char[]){(char)byte}, 1, false);
+    for (int byte = 0; byte < 256 && !rc; byte++)
+        rc = tokenizer_set(t, byte, (char[]){(char)byte}, 1, false, err);
     for (size_t i = 0; i < r->word_count && !rc; i++)
         rc = count_word(r, &r->words[i], 1, err);
     const struct pair_slot *best;
-    while (!rc && t->count < vocabulary && (best = best_pair(r, least)) != NULL)
+    while (!rc && t->count < vocabulary && t->merge_count < t->merge_capacity &&
+           (best = best_pair(r, least)) != NULL && !too_long(t, best->pair))
         rc = learn_merge(r, t, best->pair, err);
     return rc ? rc : tokenizer_finish(t, err);
 }
@@ -227,7 +247,7 @@ static int train(struct tokenizer *t, const struct file_map *map,
                  const struct tokenizer_options *options, int vocabulary, struct error *err)
 {
     struct trainer r = {0};
-    t->prefix_space = options->prefix_space;
+    t->prefix = options->prefix_space ? PREFIX_EVERY : PREFIX_NONE;
     int rc = split_add(&t->split, options->split ? options->split : tokenizer_split_llama3, err);
     if (!rc)
         rc = cut_lines(&r, t, map, err);

@@ -125,7 +125,7 @@ static int make_ids(struct example *e, const struct excerpt *x, const struct aug
     const char *words = x->word_count ? text.data : sample->text;
     size_t length = strlen(words);
     int rc = 0;
-    e->ids = memory_new(length + 1, sizeof *e->ids);
+    e->ids = memory_new(tokenizer_room(augment->tokenizer, length), sizeof *e->ids);
     if (!e->ids || text.failed) {
         rc = error_set(err, ERROR_MEMORY, "out of memory");
     } else {

@@ -71,7 +71,7 @@ static void test_published_ids(void **state)
             struct error err = {0};
             char hash[17];
             size_t length = json_string_length(text);
-            int32_t *ids = memory_new(length + 1, sizeof *ids);
+            int32_t *ids = memory_new(tokenizer_room(t, length), sizeof *ids);
             int64_t count = tokenizer_encode(t, ids, json_string_value(text), length, &err);
             hash_ids(hash, ids, count);
             memory_free(ids);
