@@ -1,10 +1,9 @@
 /* mome transcribe FILE...: the words of each clip, as lines, a table (several rates) or JSON. */
 #include "base/memory.h"
-#include "base/strbuf.h"
 #include "cli/command.h"
 #include "cli/session.h"
+#include "cli/text_json.h"
 #include "features/face.h"
-#include "text/normalize.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -67,16 +66,6 @@ static json_t *hypotheses_json(const struct transcript *out)
     return list;
 }
 
-static json_t *path_json(const char *path)
-{
-    struct strbuf text;
-    strbuf_init(&text, 1 << 16);
-    normalize_utf8(&text, path, strlen(path));
-    json_t *json = json_string(text.data);
-    strbuf_release(&text);
-    return json;
-}
-
 static void print_row(const struct transcribe *t, const char *path, enum task task,
                       const int rates[2], double snr, double seconds, const struct transcript *out)
 {
@@ -95,7 +84,7 @@ static void print_one(struct transcribe *t, const char *path, enum task task, co
         (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0);
     if (t->json) {
         json_t *o = json_pack(
-            "{s:o, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:f, s:f, s:o}", "file", path_json(path),
+            "{s:o, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:f, s:f, s:o}", "file", text_json(path),
             "task", task_name(task), "audio_rate", rates[0] ? json_integer(rates[0]) : json_null(),
             "video_rate", rates[1] ? json_integer(rates[1]) : json_null(), "snr_db",
             isfinite(snr) ? json_real(snr) : json_null(), "text", out->text, "score", out->score,

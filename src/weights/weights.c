@@ -353,6 +353,16 @@ bool weights_number(const struct weights *w, const char *key, double *value)
     return found;
 }
 
+int weights_key_count(const struct weights *w)
+{
+    return w->metadata.count;
+}
+
+const char *weights_key_at(const struct weights *w, int index)
+{
+    return w->metadata.entries[index].key;
+}
+
 const struct weights_array *weights_array(const struct weights *w, const char *key)
 {
     const struct metadata_entry *e = metadata_find(&w->metadata, key);

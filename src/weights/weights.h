@@ -59,6 +59,10 @@ const struct stored_tensor *weights_find(const struct weights *w, const char *na
 const char *weights_text(const struct weights *w, const char *key);           /* NULL: none */
 bool weights_number(const struct weights *w, const char *key, double *value); /* bools: 0, 1 */
 
+/* The keys of one file, to list them (none of a torch file or of shards). */
+int weights_key_count(const struct weights *w);
+const char *weights_key_at(const struct weights *w, int index);
+
 /* Arrays: GGUF's (tokenizer.ggml.tokens, .scores, .token_type, .merges) and the vocabulary that
    ggml's .bin carries ("tokens"). Strings may hold any bytes. */
 struct weights_array;
