@@ -31,7 +31,7 @@ struct assemble_options {
     int projector_hidden;           /* 0: 2048 */
     const struct mome_config *mome; /* without adapters; NULL: the default placement and sizes */
     bool window_trim;               /* audio as long as it is, instead of the published 30 s */
-    bool copy;                      /* into model.safetensors, as BF16, instead of by reference */
+    bool copy;                      /* into model.safetensors, instead of by reference */
     uint64_t seed;                  /* of what starts at random */
 };
 
@@ -42,7 +42,6 @@ struct assemble_report {
         struct part_report tensors;
     } parts[PART_KINDS];
     int64_t merged; /* weights that LoRA was merged into */
-    int64_t own;    /* tensors in the new model.safetensors */
     bool video_from_adapters;
 };
 

@@ -39,7 +39,7 @@ static const char *const placements[MOME_PLACEMENTS] = {"none", "mhsa", "ffn", "
     }
 #define TEXT(key, member)                                                                          \
     {                                                                                              \
-        key, FIELD_TEXT, AT(member), 0, 0, 0, 0                                                    \
+        key, FIELD_TEXT, AT(member), 0, sizeof((struct recognizer_config *)0)->member, 0, 0        \
     }
 
 static const struct field audio_fields[] = {
@@ -96,6 +96,8 @@ static const struct field llm_fields[] = {
     INT("rope_original", llm.rope_original, 1, 1 << 24),
     BOOL("tied", llm.tied),
     BOOL("qkv_bias", llm.qkv_bias),
+    INT("extra_tokens", llm.extra_tokens, 0, 1024),
+    INT("extra_from", llm.extra_from, 0, 1 << 20),
     FLOAT("dropout", llm.dropout, 0, 0.9),
     {0},
 };
@@ -123,6 +125,13 @@ static const struct field text_fields[] = {
     {0},
 };
 
+static const struct field part_fields[] = {
+    TEXT("audio", parts[0]),
+    TEXT("video", parts[1]),
+    TEXT("llm", parts[2]),
+    {0},
+};
+
 /* The sections of the file, in order. `present`: may be null in the file, then false. */
 static const struct section {
     const char *key;
@@ -136,6 +145,7 @@ static const struct section {
     {"llm", llm_fields, false, 0},
     {"mome", mome_fields, false, 0},
     {"text", text_fields, false, 0},
+    {"parts", part_fields, true, AT(has_parts)},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
@@ -344,8 +354,11 @@ static int read_ints(struct recognizer_config *config, const json_t *j,
 static int read_text(char *out, const json_t *j, const struct place_in_file *p, struct error *err)
 {
     const char *text = json_string_value(j);
-    if (!text || strlen(text) >= CONFIG_MAX_TEXT)
-        return wrong(p, "a text of at most 127 bytes", err);
+    if (!text || strlen(text) >= p->field->most) {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "a text of at most %g bytes", p->field->most - 1);
+        return wrong(p, wanted, err);
+    }
     memcpy(out, text, strlen(text) + 1);
     return 0;
 }
@@ -487,6 +500,8 @@ char *config_to_json(const struct recognizer_config *config)
     for (int i = 0; i < SECTIONS; i++) {
         const struct section *s = &sections[i];
         bool absent = s->optional && !*(const bool *)place(config, s->present);
+        if (absent && s->fields == part_fields)
+            continue;
         json_t *section = absent ? json_null() : json_object();
         for (const struct field *f = s->fields; !absent && f->key; f++)
             json_object_set_new(section, f->key, field_to_json(config, f));

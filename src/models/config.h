@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CONFIG_MAX_RATES = 16, CONFIG_MAX_TEXT = 128, CONFIG_PICTURE = 88 };
+enum { CONFIG_MAX_RATES = 16, CONFIG_MAX_TEXT = 128, CONFIG_MAX_PATH = 1024, CONFIG_PICTURE = 88 };
+enum { CONFIG_PARTS = 3 }; /* audio, video, llm: as enum part_kind */
 
 /* Pictures go in as (x / 255 - mean) / deviation (AV-HuBERT's image_mean, image_std). */
 #define PICTURE_MEAN 0.421f
@@ -57,6 +58,9 @@ struct llama_config {
     int rope_original; /* positions of the pre-training that the scaling stretches */
     bool tied;         /* the head is the embedding table */
     bool qkv_bias;
+    /* Tokens added to a published vocabulary: ids from extra_from on have their embeddings in a
+       table of their own. They are never predicted, so the head does not know them. */
+    int extra_tokens, extra_from;
     float dropout;
 };
 
@@ -83,6 +87,10 @@ struct recognizer_config {
     char bos[CONFIG_MAX_TEXT], eos[CONFIG_MAX_TEXT]; /* names of tokens */
     float longest_seconds; /* longer clips are cut: what it was trained on; 0: what the encoders
                               take */
+    /* Published files that hold the audio encoder, the video encoder, the LLM; relative to the
+       folder or absolute; "": the model's own file holds it. has_parts: any of them. */
+    bool has_parts;
+    char parts[CONFIG_PARTS][CONFIG_MAX_PATH];
 };
 
 /* A small model with everything in it (about 7 M parameters); vocab must still be set. */

@@ -27,6 +27,8 @@ int llama_init(struct llama *m, const struct llama_config *config, struct error 
     param_declare(&m->embed, TENSOR_SHAPE(config->vocab, config->d));
     if (!config->tied)
         param_declare(&m->head, TENSOR_SHAPE(config->vocab, config->d));
+    if (config->extra_tokens > 0)
+        param_declare(&m->extra, TENSOR_SHAPE(config->extra_tokens, config->d));
     for (int i = 0; i < config->layers; i++)
         layer_init(&m->layers[i], config);
     norm_init_rms(&m->norm, config->d, config->norm_eps);
@@ -66,7 +68,20 @@ void llama_params(struct llama *m, struct param_visitor *v)
 
 struct tensor *llama_embed(struct llama *m, struct compute *c, const int32_t *ids, int64_t count)
 {
-    return op_gather_rows(c, &m->embed, ids, count);
+    int64_t extra = 0;
+    int from = m->config.extra_from;
+    for (int64_t i = 0; i < count && m->extra.dims > 0; i++)
+        extra += ids[i] >= from;
+    if (extra == 0)
+        return op_gather_rows(c, &m->embed, ids, count);
+    int32_t *plain = arena_alloc(c->arena, (size_t)count * sizeof *plain);
+    int32_t *added = arena_alloc(c->arena, (size_t)count * sizeof *added);
+    for (int64_t i = 0; i < count; i++) { /* -1: a row of zeros */
+        plain[i] = ids[i] < from ? ids[i] : -1;
+        added[i] = ids[i] < from ? -1 : ids[i] - from;
+    }
+    return op_add(c, op_gather_rows(c, &m->embed, plain, count),
+                  op_gather_rows(c, &m->extra, added, count));
 }
 
 struct tensor *llama_head(struct llama *m, struct compute *c, struct tensor *x)

@@ -31,6 +31,8 @@ struct llama_layer {
 struct llama {
     struct llama_config config;
     struct tensor embed, head; /* [vocab, d]; head undeclared where tied */
+    struct tensor extra;       /* [extra_tokens, d]: embeddings of added tokens, ids extra_from on;
+                                  not in llama_params: the recognizer's own */
     struct llama_layer *layers;
     struct norm norm;
     float inverse_frequency[LLAMA_MAX_HEAD / 2];

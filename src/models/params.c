@@ -2,6 +2,8 @@
 #include "models/params.h"
 
 #include "weights/checkpoint.h"
+#include "weights/safetensors.h"
+#include "weights/weights.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,7 +13,7 @@ static void allocate(struct param_visitor *v, const char *name, struct tensor *t
 {
     struct param_allocator *a = (struct param_allocator *)v;
     (void)kind;
-    if (a->code != 0)
+    if (a->code != 0 || t->data || t->stored)
         return;
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, t->shape, sizeof shape);
@@ -29,7 +31,7 @@ static void release(struct param_visitor *v, const char *name, struct tensor *t,
                     enum param_kind kind)
 {
     (void)v, (void)name, (void)kind;
-    if (t->data)
+    if (t->data || t->stored)
         parameter_release(t);
 }
 
@@ -80,6 +82,8 @@ static void initialise(struct param_visitor *v, const char *name, struct tensor 
 {
     struct random *random = &((struct param_initialiser *)v)->random;
     (void)name;
+    if (t->borrowed)
+        return;
     switch (kind) {
     case PARAM_LINEAR:
         fill_xavier(t, random);
@@ -207,23 +211,63 @@ struct param_entry *param_list_find(const struct param_list *l, const char *name
 
 /* ---- files ------------------------------------------------------------------------------- */
 
+bool param_may_be_stored(const struct param_entry *e)
+{
+    return e->kind <= PARAM_ZERO && e->kind != PARAM_CONV && e->tensor->dims == 2;
+}
+
+static struct stored_tensor declared(const struct param_entry *e, bool bf16)
+{
+    const struct tensor *t = e->tensor;
+    enum dtype dtype = bf16 && param_trains(e->kind) ? DTYPE_BF16 : DTYPE_F32;
+    struct stored_tensor s = {.name = e->name,
+                              .dtype = t->stored ? t->dtype : dtype,
+                              .dims = t->dims,
+                              .count = tensor_count(t)};
+    memcpy(s.shape, t->shape, (size_t)t->dims * sizeof *s.shape);
+    return s;
+}
+
+static int write_tensors(const struct param_list *l, const char *path,
+                         const struct stored_tensor *tensors, const int64_t *order,
+                         const char *metadata, struct error *err)
+{
+    struct safetensors_writer *w;
+    int rc = safetensors_writer_open(&w, path, tensors, (int)l->count, "mome", metadata, err);
+    if (rc != 0)
+        return rc;
+    for (int64_t i = 0; rc == 0 && i < l->count; i++) {
+        const struct tensor *t = l->entries[order[i]].tensor;
+        int64_t count = tensor_count(t);
+        rc = t->stored
+                 ? safetensors_writer_add_stored(w, t->stored, dtype_bytes(t->dtype, count), err)
+                 : safetensors_writer_add(w, t->data, count, err);
+    }
+    if (rc == 0)
+        return safetensors_writer_commit(w, err);
+    safetensors_writer_abandon(w);
+    return rc;
+}
+
+/* F32 first, so that it stays aligned whatever the others' sizes are. */
 int params_save(const struct param_list *l, const char *path, bool bf16, const char *metadata_json,
                 struct error *err)
 {
-    struct checkpoint_tensor *tensors = memory_new((size_t)l->count, sizeof *tensors);
-    if (!tensors)
-        return error_set(err, ERROR_MEMORY, "%s: no memory to save", path);
-    for (int64_t i = 0; i < l->count; i++) {
-        const struct tensor *t = l->entries[i].tensor;
-        bool exact = !bf16 || !param_trains(l->entries[i].kind);
-        tensors[i] = (struct checkpoint_tensor){.name = l->entries[i].name,
-                                                .dims = t->dims,
-                                                .shape = t->shape,
-                                                .data = t->data,
-                                                .dtype = exact ? DTYPE_F32 : DTYPE_BF16};
-    }
-    int rc = checkpoint_save(path, metadata_json, tensors, (int)l->count, err);
+    struct stored_tensor *tensors = memory_new((size_t)l->count, sizeof *tensors);
+    int64_t *order = memory_new((size_t)l->count, sizeof *order), n = 0;
+    int rc = tensors && order ? 0 : error_set(err, ERROR_MEMORY, "%s: no memory to save", path);
+    for (int late = 0; rc == 0 && late < 2; late++)
+        for (int64_t i = 0; i < l->count; i++) {
+            struct stored_tensor s = declared(&l->entries[i], bf16);
+            if ((s.dtype != DTYPE_F32) != late)
+                continue;
+            tensors[n] = s;
+            order[n++] = i;
+        }
+    if (rc == 0)
+        rc = write_tensors(l, path, tensors, order, metadata_json, err);
     memory_free(tensors);
+    memory_free(order);
     return rc;
 }
 
@@ -239,19 +283,48 @@ int params_read(const struct param_list *l, struct checkpoint *c, struct error *
     return 0;
 }
 
-int params_load(const struct param_list *l, const char *path, struct error *err)
+static int borrow_one(const struct param_entry *e, const struct weights *file, struct error *err)
 {
-    struct checkpoint *c;
-    int rc = checkpoint_open(&c, path, err);
-    if (rc != 0)
-        return rc;
-    rc = params_read(l, c, err);
-    const char *name;
-    int unread = rc == 0 ? checkpoint_unread(c, &name) : 0;
-    if (unread > 0)
-        rc = error_set(err, ERROR_FORMAT,
-                       "%s: %d tensors that the configuration does not have, the first is %s", path,
-                       unread, name);
-    checkpoint_close(c);
+    struct tensor *t = e->tensor;
+    const struct stored_tensor *s = weights_find(file, e->name);
+    const char *path = weights_path(file);
+    int64_t shape[TENSOR_MAX_DIMS];
+    int dims = t->dims;
+    memcpy(shape, t->shape, sizeof shape);
+    if (!s)
+        return error_set(err, ERROR_FORMAT, "%s: tensor %s is missing", path, e->name);
+    if (s->dims != dims || memcmp(s->shape, shape, (size_t)dims * sizeof *shape) != 0) {
+        char found[128], wanted[128];
+        stored_shape_text(found, sizeof found, s->dims, s->shape);
+        stored_shape_text(wanted, sizeof wanted, dims, shape);
+        return error_set(err, ERROR_FORMAT, "%s: tensor %s is %s, the configuration says %s", path,
+                         e->name, found, wanted);
+    }
+    bool aligned = s->dtype == DTYPE_F32 && (uintptr_t)s->data % sizeof(float) == 0;
+    bool stays = s->dtype != DTYPE_F32 && s->dtype != DTYPE_OTHER && param_may_be_stored(e);
+    if ((aligned && param_trains(e->kind)) || stays) { /* buffers change without being trained */
+        parameter_borrow(t, dims, shape, s->dtype, s->data);
+        return 0;
+    }
+    parameter_release(t);
+    int rc = parameter_init(t, dims, shape, err);
+    if (rc == 0 && (rc = stored_read(t->data, s, 0, s->count, err)) != 0)
+        error_prefix(err, "%s", path);
     return rc;
+}
+
+int params_borrow(const struct param_list *l, const struct weights *file, struct error *err)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        int rc = borrow_one(&l->entries[i], file, err);
+        if (rc != 0)
+            return rc;
+    }
+    int more = weights_count(file) - (int)l->count; /* names are unique on both sides */
+    for (int i = 0; more > 0 && i < weights_count(file); i++)
+        if (!param_list_find(l, weights_at(file, i)->name))
+            return error_set(err, ERROR_FORMAT,
+                             "%s: %d tensors that the configuration does not have, the first is %s",
+                             weights_path(file), more, weights_at(file, i)->name);
+    return 0;
 }

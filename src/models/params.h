@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "nn/param.h"
 
-/* Memory for every declared tensor (zeroed). */
+/* Memory (zeroed) for every declared tensor that has none. */
 struct param_allocator {
     struct param_visitor visitor;
     struct error *err;
@@ -25,7 +25,8 @@ void param_allocator_init(struct param_allocator *a, struct error *err);
 
 void param_releaser_init(struct param_visitor *v); /* frees; a part half allocated is fine */
 
-/* Starting values by kind. Two walks from the same seed give the same numbers. */
+/* Starting values by kind, but for what is borrowed. Two walks from the same seed give the same
+   numbers. */
 struct param_initialiser {
     struct param_visitor visitor;
     struct random random;
@@ -69,16 +70,23 @@ void param_list_init(struct param_list *l, struct error *err);
 void param_list_release(struct param_list *l);
 struct param_entry *param_list_find(const struct param_list *l, const char *name); /* or NULL */
 
+/* Whether something that trains may stay as it is stored: matrices and tables, which only products
+   and look-ups read. All else is float32 in memory. */
+bool param_may_be_stored(const struct param_entry *e);
+
 /*
  * Files. Loading is strict: every tensor of the list must be in the file with its shape (the error
- * names file, tensor and both shapes), and params_load also refuses what the list has not.
- * params_read leaves that to the caller, who has more in the file (a training checkpoint).
- * bf16 halves what is trained; buffers stay float32.
+ * names file, tensor and both shapes), and params_borrow also refuses what the list has not.
+ * params_read copies into memory that is there, and leaves that to the caller, who has more in the
+ * file (a training checkpoint). params_borrow gives frozen parameters the file's own memory where
+ * type and alignment allow, and memory of their own else; the file must outlive them. Saved, what
+ * is stored keeps its type; bf16 halves the rest of what is trained; buffers stay float32.
  */
 struct checkpoint;
+struct weights;
 int params_save(const struct param_list *l, const char *path, bool bf16, const char *metadata_json,
                 struct error *err);
 int params_read(const struct param_list *l, struct checkpoint *c, struct error *err);
-int params_load(const struct param_list *l, const char *path, struct error *err);
+int params_borrow(const struct param_list *l, const struct weights *file, struct error *err);
 
 #endif

@@ -1,16 +1,13 @@
-/* The recognizer's life (folder, random start, walk), its encoders and heads. prefill.c has the
- * rest. */
+/* The recognizer's life (random start, walk), its encoders and heads. recognizer_folder.c opens and
+ * saves it, prefill.c runs it. */
 #include "models/recognizer.h"
 
-#include "base/file.h"
 #include "models/params.h"
+#include "models/part.h"
 #include "text/tokenizer.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { CONFIG_LIMIT_BYTES = 1 << 20 };
 
 /* ---- the walk ---------------------------------------------------------------------------- */
 
@@ -45,6 +42,7 @@ void recognizer_params(struct recognizer *r, struct param_visitor *v)
         mark = param_enter(v, "llm.");
         llama_params(&r->llm, v);
         param_leave(v, mark);
+        param_visit(v, "projector.tokens.weight", &r->llm.extra, PARAM_NORMAL);
     }
     mark = param_enter(v, "mome.");
     mome_params(&r->mome, v);
@@ -71,7 +69,7 @@ static int prompt_tokens(struct recognizer *r, enum task task, struct error *err
 {
     const char *text = r->config.prompts[task];
     size_t length = strlen(text);
-    r->tokens.prompt[task] = memory_new(length + 1, sizeof(int32_t));
+    r->tokens.prompt[task] = memory_new(tokenizer_room(r->tokenizer, length), sizeof(int32_t));
     if (!r->tokens.prompt[task])
         return error_set(err, ERROR_MEMORY, "no memory for a prompt");
     int64_t n = tokenizer_encode(r->tokenizer, r->tokens.prompt[task], text, length, err);
@@ -120,19 +118,21 @@ static int build_parts(struct recognizer *r, struct error *err)
     for (int i = 0; config->has_video && i < p->video_rate_count; i++)
         projector_init(&r->video_projectors[i], p, p->video_rates[i], config->video.d,
                        config->llm.d);
-    if ((rc = llama_init(&r->llm, &config->llm, err)) != 0 ||
-        (rc = mome_init(&r->mome, &config->mome, config->llm.layers, config->llm.d,
-                        router_count(config), err)) != 0)
+    if ((rc = llama_init(&r->llm, &config->llm, err)) != 0)
         return rc;
-    struct param_allocator allocator;
-    param_allocator_init(&allocator, err);
-    recognizer_params(r, &allocator.visitor);
-    return allocator.code;
+    return mome_init(&r->mome, &config->mome, config->llm.layers, config->llm.d,
+                     router_count(config), err);
 }
 
-/* Everything but the numbers; takes the tokenizer. `file` is named in errors. */
-static int build(struct recognizer **out, const struct recognizer_config *config,
-                 struct tokenizer *tokenizer, const char *file, struct error *err)
+/* Ids that have an embedding. */
+static int embedded(const struct llama_config *llm)
+{
+    int extra = llm->extra_tokens > 0 ? llm->extra_from + llm->extra_tokens : 0;
+    return extra > llm->vocab ? extra : llm->vocab;
+}
+
+int recognizer_declare(struct recognizer **out, const struct recognizer_config *config,
+                       struct tokenizer *tokenizer, const char *file, struct error *err)
 {
     struct recognizer *r = memory_new(1, sizeof *r);
     int rc = 0;
@@ -147,9 +147,9 @@ static int build(struct recognizer **out, const struct recognizer_config *config
         r->config.llm.vocab = tokenizer_size(tokenizer);
     if ((rc = config_check(&r->config, file, err)) != 0)
         goto out;
-    if (r->config.llm.vocab < tokenizer_size(tokenizer)) {
+    if (embedded(&r->config.llm) < tokenizer_size(tokenizer)) {
         rc = error_set(err, ERROR_FORMAT, "%s: \"llm.vocab\" is %d, the tokenizer has %d tokens",
-                       file, r->config.llm.vocab, tokenizer_size(tokenizer));
+                       file, embedded(&r->config.llm), tokenizer_size(tokenizer));
         goto out;
     }
     if ((rc = find_tokens(r, err)) != 0 || (rc = build_parts(r, err)) != 0)
@@ -164,13 +164,35 @@ out:
 int recognizer_new(struct recognizer **r, const struct recognizer_config *config,
                    struct tokenizer *tokenizer, uint64_t seed, struct error *err)
 {
-    int rc = build(r, config, tokenizer, "configuration", err);
-    if (rc != 0)
-        return rc;
+    int rc = recognizer_declare(r, config, tokenizer, "configuration", err);
+    if (rc == 0 && (rc = recognizer_start(*r, seed, err)) != 0) {
+        recognizer_free(*r);
+        *r = NULL;
+    }
+    return rc;
+}
+
+/* What has numbers keeps them, the running statistics of a part's norms too. */
+int recognizer_start(struct recognizer *r, uint64_t seed, struct error *err)
+{
+    struct param_list list;
+    struct param_allocator allocator;
     struct param_initialiser initialiser;
+    param_allocator_init(&allocator, err);
     param_initialiser_init(&initialiser, seed);
-    recognizer_params(*r, &initialiser.visitor);
-    return 0;
+    param_list_init(&list, err);
+    recognizer_params(r, &list.visitor);
+    for (int64_t i = 0; list.code == 0 && allocator.code == 0 && i < list.count; i++) {
+        struct param_entry *e = &list.entries[i];
+        if (e->tensor->data || e->tensor->stored)
+            continue;
+        allocator.visitor.visit(&allocator.visitor, e->name, e->tensor, e->kind);
+        if (allocator.code == 0)
+            initialiser.visitor.visit(&initialiser.visitor, e->name, e->tensor, e->kind);
+    }
+    int rc = list.code ? list.code : allocator.code;
+    param_list_release(&list);
+    return rc;
 }
 
 void recognizer_free(struct recognizer *r)
@@ -187,100 +209,11 @@ void recognizer_free(struct recognizer *r)
     mome_release(&r->mome);
     for (int task = 0; task < TASK_COUNT; task++)
         memory_free(r->tokens.prompt[task]);
+    for (int k = 0; k < CONFIG_PARTS; k++)
+        part_close(r->parts[k]);
+    weights_close(r->own);
     tokenizer_free(r->tokenizer);
     memory_free(r);
-}
-
-/* ---- the folder -------------------------------------------------------------------------- */
-
-struct folder_paths {
-    char *config, *tokenizer, *weights;
-};
-
-static void folder_paths_release(struct folder_paths *p)
-{
-    memory_free(p->config);
-    memory_free(p->tokenizer);
-    memory_free(p->weights);
-}
-
-static int folder_paths_init(struct folder_paths *p, const char *folder, struct error *err)
-{
-    p->config = file_join(folder, "config.json");
-    p->tokenizer = file_join(folder, "tokenizer.json");
-    p->weights = file_join(folder, "model.safetensors");
-    if (p->config && p->tokenizer && p->weights)
-        return 0;
-    folder_paths_release(p);
-    return error_set(err, ERROR_MEMORY, "%s: no memory for its name", folder);
-}
-
-static int read_config(struct recognizer_config *config, const char *path, struct error *err)
-{
-    char *text;
-    size_t size;
-    int rc = file_read(&text, &size, path, CONFIG_LIMIT_BYTES, err);
-    if (rc != 0)
-        return rc;
-    rc = config_from_json(config, text, path, err);
-    memory_free(text);
-    return rc;
-}
-
-static int list_params(struct param_list *list, struct recognizer *r, struct error *err)
-{
-    param_list_init(list, err);
-    recognizer_params(r, &list->visitor);
-    return list->code;
-}
-
-int recognizer_open(struct recognizer **r, const char *folder, struct error *err)
-{
-    struct folder_paths paths;
-    struct recognizer_config config;
-    struct tokenizer *tokenizer;
-    struct param_list list = {0};
-    *r = NULL;
-    int rc = folder_paths_init(&paths, folder, err);
-    if (rc != 0)
-        return rc;
-    if ((rc = read_config(&config, paths.config, err)) != 0 ||
-        (rc = tokenizer_load(&tokenizer, paths.tokenizer, err)) != 0 ||
-        (rc = build(r, &config, tokenizer, paths.config, err)) != 0 ||
-        (rc = list_params(&list, *r, err)) != 0 ||
-        (rc = params_load(&list, paths.weights, err)) != 0) {
-        recognizer_free(*r);
-        *r = NULL;
-    }
-    param_list_release(&list);
-    folder_paths_release(&paths);
-    return rc;
-}
-
-static int write_config(const struct recognizer_config *config, const char *path, struct error *err)
-{
-    char *text = config_to_json(config);
-    if (!text)
-        return error_set(err, ERROR_MEMORY, "%s: no memory to write it", path);
-    int rc = file_write(path, text, strlen(text), err);
-    memory_free(text);
-    return rc;
-}
-
-int recognizer_save(struct recognizer *r, const char *folder, bool bf16, struct error *err)
-{
-    struct folder_paths paths;
-    struct param_list list = {0};
-    int rc = folder_paths_init(&paths, folder, err);
-    if (rc != 0)
-        return rc;
-    if ((rc = file_make_folder(folder, err)) == 0 && (rc = list_params(&list, r, err)) == 0 &&
-        (rc = params_save(&list, paths.weights, bf16, "{}", err)) == 0 &&
-        (rc = tokenizer_save(r->tokenizer, paths.tokenizer, err)) == 0)
-        rc = write_config(&r->config, paths.config, err);
-    param_list_release(&list);
-    folder_paths_release(&paths);
-    return rc;
 }
 
 /* ---- encoders and heads ------------------------------------------------------------------ */

@@ -11,7 +11,12 @@
  *
  * A model folder holds config.json, tokenizer.json, model.safetensors. Tensor names are the
  * published ones behind a prefix: audio. (Hugging Face Whisper), video. (fairseq AV-HuBERT), llm.
- * (Hugging Face Llama), and projector.{audio,video}.RATE., mome.layers.N. of our own.
+ * (Hugging Face Llama), and projector.{audio,video}.RATE., projector.tokens. (embeddings of added
+ * tokens), mome.layers.N. of our own.
+ *
+ * Where config.json's "parts" says so, the encoders and the LLM are published files elsewhere
+ * (models/part.h), whose weights stay where they are; model.safetensors then holds the rest, and
+ * what differs from the published numbers.
  *
  * Forward functions can't fail: sizes are asserted, requests are checked beforehand by
  * recognizer_choose_rates. Results live in c->arena.
@@ -28,6 +33,9 @@
 #include "nn/kv_cache.h"
 
 struct tokenizer;
+struct part;
+struct part_report;
+struct weights;
 
 struct token_ids {
     int32_t bos, eos, audio_open, audio_close, video_open, video_close;
@@ -45,6 +53,8 @@ struct recognizer {
     struct llama llm;
     struct mome mome;
     struct linear audio_head, video_head; /* auxiliary, of pre-training; see recognizer_add_heads */
+    struct part *parts[CONFIG_PARTS];     /* owned: published files, or NULL */
+    struct weights *own;                  /* owned: model.safetensors, or NULL */
 };
 
 /* ---- life ---- */
@@ -54,9 +64,19 @@ int recognizer_open(struct recognizer **r, const char *folder, struct error *err
    the tokenizer has. */
 int recognizer_new(struct recognizer **r, const struct recognizer_config *config,
                    struct tokenizer *tokenizer, uint64_t seed, struct error *err);
-/* Writes the folder's three files, each atomically; heads are not saved. */
+/* Writes the folder's three files, each atomically; heads are not saved, nor the numbers of parts
+   referred to, as long as they are the published ones. */
 int recognizer_save(struct recognizer *r, const char *folder, bool bf16, struct error *err);
 void recognizer_free(struct recognizer *r); /* NULL is fine */
+
+/* For models/assemble: a recognizer without numbers (takes the tokenizer over; `file` is named in
+   errors); then those of its parts; then starting values for all that has none yet. parts[], by
+   enum part_kind, NULL or taken over, also when this fails; reports [CONFIG_PARTS] or NULL. */
+int recognizer_declare(struct recognizer **r, const struct recognizer_config *config,
+                       struct tokenizer *tokenizer, const char *file, struct error *err);
+int recognizer_take_parts(struct recognizer *r, struct part *const *parts,
+                          struct part_report *reports, struct error *err);
+int recognizer_start(struct recognizer *r, uint64_t seed, struct error *err);
 
 /* All parameters of the shipped model; heads come by their own walk (audio_head., video_head.). */
 void recognizer_params(struct recognizer *r, struct param_visitor *v);
