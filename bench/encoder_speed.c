@@ -61,6 +61,10 @@ static double now(void)
       (float *y, const float *x, const float *w, const float *b,                                   \
        const struct convolution_sizes *s),                                                         \
       (y, x, w, b, s))                                                                             \
+    X(convolution_frozen,                                                                          \
+      (float *y, const float *x, struct tensor *w, const struct convolution_end *e,                \
+       const struct convolution_sizes *s),                                                         \
+      (y, x, w, e, s))                                                                             \
     X(attention,                                                                                   \
       (float *y, float *log_sum, const float *q, const float *k, const float *v,                   \
        const struct attention *a, int64_t rows, int64_t d, enum precision p),                      \

@@ -128,10 +128,10 @@ static struct tensor *stem_forward(struct avhubert *a, struct compute *c, struct
     int64_t padded = p->items * p->frames, side = CONFIG_PICTURE, half = side / 2;
     struct tensor *x = packing_blank(p, c, as_rows(c, pictures, padded));
     x = op_reshape(c, x, TENSOR_SHAPE(p->items, p->frames, side, side, 1));
-    x = conv_norm_convolve(&a->stem, c, x);
+    x = conv_norm_convolve(&a->stem, c, x, &a->stem_slope);
     x = packing_pack(p, c, as_rows(c, x, padded));
     x = op_reshape(c, x, TENSOR_SHAPE(p->rows, half, half, a->config.stem));
-    x = op_prelu(c, conv_norm_normalise(&a->stem, c, x), &a->stem_slope);
+    x = conv_norm_normalise(&a->stem, c, x, &a->stem_slope);
     return as_pictures(c, op_max_pool(c, x, 3, 2, 1), p->rows);
 }
 

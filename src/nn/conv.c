@@ -60,39 +60,49 @@ static bool conv_norm_folds(const struct compute *c)
     return !c->tape && !c->training;
 }
 
-static struct tensor *convolve_folded(struct conv_norm *l, struct compute *c, struct tensor *x)
+static struct tensor *convolve_folded(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                      struct tensor *add, struct tensor *slope)
 {
-    const struct tensor *w = &l->conv.weight;
-    int64_t filters = w->shape[0], size = tensor_count(w) / filters;
-    struct tensor *weight = tensor_new(c, w->dims, w->shape);
+    int64_t filters = tensor_count(&l->weight);
+    struct tensor *scale = tensor_new(c, TENSOR_SHAPE(filters));
     struct tensor *bias = tensor_new(c, TENSOR_SHAPE(filters));
     for (int64_t o = 0; o < filters; o++) {
-        float factor = l->weight.data[o] / sqrtf(l->variance.data[o] + NORM_EPS);
-        for (int64_t i = 0; i < size; i++)
-            weight->data[o * size + i] = w->data[o * size + i] * factor;
-        bias->data[o] = l->bias.data[o] - l->mean.data[o] * factor;
+        scale->data[o] = l->weight.data[o] / sqrtf(l->variance.data[o] + NORM_EPS);
+        bias->data[o] = l->bias.data[o] - l->mean.data[o] * scale->data[o];
     }
-    return op_convolution(c, x, weight, bias, &l->conv.shape);
+    return op_convolution_followed(c, x, &l->conv.weight, &l->conv.shape,
+                                   &(struct convolution_follow){scale, bias, slope, add});
 }
 
-struct tensor *conv_norm_convolve(struct conv_norm *l, struct compute *c, struct tensor *x)
+struct tensor *conv_norm_convolve(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                  struct tensor *slope)
 {
-    return conv_norm_folds(c) ? convolve_folded(l, c, x) : conv_forward(&l->conv, c, x);
+    return conv_norm_folds(c) ? convolve_folded(l, c, x, NULL, slope)
+                              : conv_forward(&l->conv, c, x);
 }
 
-struct tensor *conv_norm_normalise(struct conv_norm *l, struct compute *c, struct tensor *x)
+static struct tensor *normalise(struct conv_norm *l, struct compute *c, struct tensor *x)
 {
-    if (conv_norm_folds(c))
-        return x;
     struct compute run = *c;
     run.training = c->training && l->weight.needs_grad;
     return op_batch_norm(&run, x, &l->weight, &l->bias, &l->mean, &l->variance, NORM_MOMENTUM,
                          NORM_EPS);
 }
 
-struct tensor *conv_norm_forward(struct conv_norm *l, struct compute *c, struct tensor *x)
+struct tensor *conv_norm_normalise(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                   struct tensor *slope)
 {
-    return conv_norm_normalise(l, c, conv_norm_convolve(l, c, x));
+    return conv_norm_folds(c) ? x : op_prelu(c, normalise(l, c, x), slope);
+}
+
+struct tensor *conv_norm_forward(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                 struct tensor *add, struct tensor *slope)
+{
+    if (conv_norm_folds(c))
+        return convolve_folded(l, c, x, add, slope);
+    struct tensor *y = normalise(l, c, conv_forward(&l->conv, c, x));
+    y = add ? op_add(c, y, add) : y;
+    return slope ? op_prelu(c, y, slope) : y;
 }
 
 void residual_block_init(struct residual_block *b, int64_t in, int64_t out, int stride)
@@ -128,9 +138,8 @@ void residual_block_params(struct residual_block *b, struct param_visitor *v)
 
 struct tensor *residual_block_forward(struct residual_block *b, struct compute *c, struct tensor *x)
 {
-    struct tensor *y = op_prelu(c, conv_norm_forward(&b->first, c, x), &b->slope1);
-    y = conv_norm_forward(&b->second, c, y);
+    struct tensor *y = conv_norm_forward(&b->first, c, x, NULL, &b->slope1);
     if (b->has_shortcut)
-        x = conv_norm_forward(&b->shortcut, c, x);
-    return op_prelu(c, op_add(c, y, x), &b->slope2);
+        x = conv_norm_forward(&b->shortcut, c, x, NULL, NULL);
+    return conv_norm_forward(&b->second, c, y, x, &b->slope2);
 }

@@ -4,9 +4,9 @@
  *
  * With a batch norm behind it, a convolution is one layer with two ways of running. Training it:
  * convolve, then normalise by the statistics of the batch, and update the running ones. Otherwise
- * the running statistics are constants; without a tape they are folded into weight and bias:
+ * the running statistics are constants; without a tape they are what is done with the sums:
  *
- *     w' = w g / sqrt(var + eps),   b' = beta - mean g / sqrt(var + eps)
+ *     y = s conv(x) + beta - mean s,   s = g / sqrt(var + eps)
  *
  * A norm whose weight is frozen is never run by batch statistics, whatever the rest does.
  */
@@ -40,11 +40,15 @@ struct conv_norm {
 void conv_norm_init(struct conv_norm *l, const struct conv_sizes *s);
 void conv_norm_params(struct conv_norm *l, struct param_visitor *v, const char *conv_name,
                       const char *norm_name);
-struct tensor *conv_norm_forward(struct conv_norm *l, struct compute *c, struct tensor *x);
-/* The two halves, for who wants to do something in between: when the norm is folded the second is
-   the identity. */
-struct tensor *conv_norm_convolve(struct conv_norm *l, struct compute *c, struct tensor *x);
-struct tensor *conv_norm_normalise(struct conv_norm *l, struct compute *c, struct tensor *x);
+/* prelu(norm(conv(x)) + add, slope), add and slope may be NULL: without */
+struct tensor *conv_norm_forward(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                 struct tensor *add, struct tensor *slope);
+/* The two halves of it (without add), for who wants to choose rows in between: when the norm is
+   folded the first does all and the second is the identity. */
+struct tensor *conv_norm_convolve(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                  struct tensor *slope);
+struct tensor *conv_norm_normalise(struct conv_norm *l, struct compute *c, struct tensor *x,
+                                   struct tensor *slope);
 
 /*
  * The basic residual block on pictures x [N, H, W, C] -> [N, H', W', O]:

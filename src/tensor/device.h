@@ -29,6 +29,12 @@ struct convolution_sizes {
     enum precision precision;
 };
 
+/* What becomes of a convolution's sums: prelu(scale sum + bias + add, slope), where scale, bias and
+   slope are [filters] and add is as the result; NULL: without. */
+struct convolution_end {
+    const float *scale, *bias, *add, *slope;
+};
+
 struct norm_sizes {
     int64_t rows, width;
     float eps;
@@ -64,6 +70,10 @@ struct device {
     void (*pack_free)(struct pack *pack);
     void (*convolution)(float *y, const float *x, const float *weight, const float *bias,
                         const struct convolution_sizes *s);
+    /* Forward only, the weight as linear's: a parameter without gradient may be packed once. */
+    void (*convolution_frozen)(float *y, const float *x, struct tensor *weight,
+                               const struct convolution_end *end,
+                               const struct convolution_sizes *s);
     void (*convolution_backward_input)(float *dx, const float *dy, const float *weight,
                                        const struct convolution_sizes *s);
     void (*convolution_backward_weight)(float *dweight, float *dbias, const float *dy,

@@ -29,6 +29,15 @@ struct convolution {
 struct tensor *op_convolution(struct compute *c, struct tensor *x, struct tensor *weight,
                               struct tensor *bias, const struct convolution *shape);
 
+/* What often follows, at once: prelu(scale * convolution + bias + add, slope). Without a tape. */
+struct convolution_follow {
+    struct tensor *scale, *bias, *slope; /* [O], or NULL */
+    struct tensor *add;                  /* as the result, or NULL */
+};
+struct tensor *op_convolution_followed(struct compute *c, struct tensor *x, struct tensor *weight,
+                                       const struct convolution *shape,
+                                       const struct convolution_follow *follow);
+
 /*
  * Scaled dot-product attention over packed sequences, never writing queries x keys to memory.
  * q [q_rows, heads * d], k and v [k_rows, kv_heads * d], heads a multiple of kv_heads

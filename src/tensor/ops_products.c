@@ -72,32 +72,70 @@ static void convolution_backward(void *saved)
         c->device->convolution_backward_weight(dw, db, dy, s->x->data, &s->sizes);
 }
 
+/* Checks the shapes; the result, without its numbers. */
+static struct tensor *convolution_result(struct compute *c, const struct tensor *x,
+                                         const struct tensor *weight,
+                                         const struct convolution *shape,
+                                         struct convolution_sizes *sizes)
+{
+    assert(x->dims == 5 && weight->dims == 5 && shape->groups > 0);
+    *sizes = (struct convolution_sizes){.batch = x->shape[0],
+                                        .channels = x->shape[4],
+                                        .filters = weight->shape[0],
+                                        .shape = *shape,
+                                        .precision = c->precision};
+    assert(sizes->channels == weight->shape[4] * shape->groups);
+    assert(sizes->filters % shape->groups == 0);
+    for (int i = 0; i < 3; i++) {
+        sizes->in[i] = x->shape[1 + i];
+        sizes->kernel[i] = weight->shape[1 + i];
+        int64_t room = sizes->in[i] + 2 * shape->pad[i] - sizes->kernel[i];
+        assert(room >= 0 && shape->stride[i] > 0);
+        sizes->out[i] = room / shape->stride[i] + 1;
+    }
+    return tensor_new(
+        c, TENSOR_SHAPE(sizes->batch, sizes->out[0], sizes->out[1], sizes->out[2], sizes->filters));
+}
+
 struct tensor *op_convolution(struct compute *c, struct tensor *x, struct tensor *weight,
                               struct tensor *bias, const struct convolution *shape)
 {
-    assert(x->dims == 5 && weight->dims == 5 && shape->groups > 0);
-    struct convolution_sizes sizes = {.batch = x->shape[0],
-                                      .channels = x->shape[4],
-                                      .filters = weight->shape[0],
-                                      .shape = *shape,
-                                      .precision = c->precision};
-    assert(sizes.channels == weight->shape[4] * shape->groups);
-    assert(sizes.filters % shape->groups == 0);
+    if (!c->tape)
+        return op_convolution_followed(c, x, weight, shape,
+                                       &(struct convolution_follow){.bias = bias});
+    struct convolution_sizes sizes;
+    struct tensor *y = convolution_result(c, x, weight, shape, &sizes);
     assert(!bias || tensor_count(bias) == sizes.filters);
-    for (int i = 0; i < 3; i++) {
-        sizes.in[i] = x->shape[1 + i];
-        sizes.kernel[i] = weight->shape[1 + i];
-        int64_t room = sizes.in[i] + 2 * shape->pad[i] - sizes.kernel[i];
-        assert(room >= 0 && shape->stride[i] > 0);
-        sizes.out[i] = room / shape->stride[i] + 1;
-    }
-    struct tensor *y = tensor_new(
-        c, TENSOR_SHAPE(sizes.batch, sizes.out[0], sizes.out[1], sizes.out[2], sizes.filters));
     c->device->convolution(y->data, x->data, weight->data, bias ? bias->data : NULL, &sizes);
     if (TAPE_WANTS(c, y, x, weight, bias)) {
         struct convolution_record s = {.x = x, .weight = weight, .bias = bias, .sizes = sizes};
         tape_push(c, y, convolution_backward, &s, sizeof s);
     }
+    return y;
+}
+
+/* NULL, or the numbers of what must have `count`. */
+static const float *numbers_of(const struct tensor *t, int64_t count)
+{
+    assert(!t || tensor_count(t) == count);
+    (void)count;
+    return t ? t->data : NULL;
+}
+
+struct tensor *op_convolution_followed(struct compute *c, struct tensor *x, struct tensor *weight,
+                                       const struct convolution *shape,
+                                       const struct convolution_follow *follow)
+{
+    struct convolution_sizes sizes;
+    struct tensor *y = convolution_result(c, x, weight, shape, &sizes);
+    assert(!c->tape);
+    c->device->convolution_frozen(
+        y->data, x->data, weight,
+        &(struct convolution_end){.scale = numbers_of(follow->scale, sizes.filters),
+                                  .bias = numbers_of(follow->bias, sizes.filters),
+                                  .add = numbers_of(follow->add, tensor_count(y)),
+                                  .slope = numbers_of(follow->slope, sizes.filters)},
+        &sizes);
     return y;
 }
 

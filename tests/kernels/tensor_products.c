@@ -130,7 +130,8 @@ static int direct_case(struct random *r, const struct convolution_sizes *s, cons
             continue;
         float *y = guarded(r, t->y_count, 1), *dx = guarded_copy(t->dx_before, t->x_count);
         float *dw = guarded_copy(t->dw_before, t->w_count);
-        if (sets[i]->direct_convolution(y, t->x, t->w, t->bias, s) && ++taken)
+        const struct convolution_end end = {.bias = t->bias};
+        if (sets[i]->direct_convolution(y, t->x, t->w, NULL, &end, s) && ++taken)
             compare("direct_convolution", y, t->y, t->y_count, t->tolerance);
         if (sets[i]->direct_backward_input(dx, t->dy, t->w, s) && ++taken)
             compare("direct_backward_input", dx, t->dx, t->x_count, t->tolerance);
@@ -141,6 +142,33 @@ static int direct_case(struct random *r, const struct convolution_sizes *s, cons
         release(dw, t->w_count);
     }
     return taken;
+}
+
+/* With what follows, the weight packed at the first call; y_true is the convolution plus bias. */
+static void frozen_case(struct random *r, const struct convolution_sizes *s, const struct truth *t)
+{
+    struct error err;
+    struct tensor w = {0};
+    const int64_t n = s->filters;
+    float *scale = guarded(r, n, 1), *bias = guarded(r, n, 1), *slope = guarded(r, n, 1);
+    float *add = guarded(r, t->y_count, 1);
+    assert_int_equal(parameter_init(&w, 5,
+                                    (int64_t[]){n, s->kernel[0], s->kernel[1], s->kernel[2],
+                                                s->channels / s->shape.groups},
+                                    &err),
+                     0);
+    memcpy(w.data, t->w, t->w_count * sizeof *w.data);
+    for (int flags = 0; flags < 16; flags += flags ? 7 : 1) { /* none, scale, bias, all */
+        const struct convolution_end end = {flags & 1 ? scale : NULL, flags & 8 ? bias : NULL,
+                                            flags & 2 ? add : NULL, flags & 4 ? slope : NULL};
+        float *y = guarded(r, t->y_count, 1), *y_true = guarded(r, t->y_count, 1);
+        device_reference.convolution_frozen(y_true, t->x, &w, &end, s);
+        device_cpu.convolution_frozen(y, t->x, &w, &end, s);
+        device_cpu.convolution_frozen(y, t->x, &w, &end, s);
+        check("convolution_frozen", y, y_true, t->y_count, t->tolerance);
+    }
+    parameter_release(&w);
+    release(scale, n), release(bias, n), release(slope, n), release(add, t->y_count);
 }
 
 static int convolution_case(struct random *r, struct convolution_sizes s)
@@ -177,9 +205,11 @@ static int convolution_case(struct random *r, struct convolution_sizes s)
         device_cpu.convolution_backward_weight(dw, NULL, dy, x, &s);
         device_cpu.convolution_backward_weight(NULL, db, dy, x, &s);
         compare("convolution_backward_weight", dw, dw_true, w_count, t);
-        taken += direct_case(r, &s,
-                             &(struct truth){x, w, bias, dy, y_true, dx_true, dx_before, dw_true,
-                                             dw_before, x_count, w_count, y_count, t});
+        const struct truth truth = {x,       w,         bias,    dy,        y_true,
+                                    dx_true, dx_before, dw_true, dw_before, x_count,
+                                    w_count, y_count,   t};
+        taken += direct_case(r, &s, &truth);
+        frozen_case(r, &s, &truth);
         check("convolution_backward_bias", db, db_true, s.filters, 3e-5);
         release(y, y_count), release(y_true, y_count);
         release(dx, x_count), release(dx_true, x_count), release(dx_before, x_count);
@@ -215,6 +245,10 @@ static void test_convolution(void **state)
         {2, {1, 1, 50}, 64, {0}, 64, {1, 1, 16}, {{1, 1, 1}, {0, 0, 8}, 4}, 0},
         {1, {1, 1, 33}, 96, {0}, 96, {1, 1, 31}, {{1, 1, 1}, {0, 0, 15}, 16}, 0},
         {1, {1, 12, 10}, 6, {0}, 6, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, 6}, 0},
+        {13, {1, 6, 6}, 32, {0}, 96, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, 1}, 0},
+        {50, {1, 3, 3}, 64, {0}, 80, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, 1}, 0},
+        {12, {3, 5, 4}, 32, {0}, 64, {3, 3, 3}, {{1, 2, 1}, {1, 1, 1}, 2}, 0},
+        {12, {1, 1, 6}, 7, {0}, 48, {1, 1, 5}, {{1, 1, 2}, {0, 0, 2}, 1}, 0},
     };
     struct random r;
     random_seed(&r, 3);

@@ -152,6 +152,7 @@ const struct device device_cpu = {
     .linear_backward_input = product_linear_backward_input,
     .pack_free = product_pack_free,
     .convolution = product_convolution,
+    .convolution_frozen = product_convolution_frozen,
     .convolution_backward_input = product_convolution_backward_input,
     .convolution_backward_weight = product_convolution_backward_weight,
     .attention = attention,

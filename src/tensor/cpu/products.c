@@ -119,33 +119,44 @@ void product_gemm(const struct gemm *g)
 }
 
 /*
- * A frozen weight's pack: the weight in bfloat16, in panels (simd_panels.h), so that products need
- * not round it each time and a decoder's step reads half as much.
+ * A frozen weight's pack: the weight in the layout that its kernel wants (simd_panels.h,
+ * simd_direct.h), in bfloat16 where that computes in it; so that it need not be laid out each time,
+ * and a decoder's step reads half as much.
  * Two threads may make it at once: the second one's is dropped.
  */
-struct half_weight {
+struct packed_weight {
     struct pack pack;
-    char *panels; /* behind this struct */
+    enum precision precision; /* of its numbers, behind this struct */
 };
 
-static const void *packed(struct tensor *weight)
+enum { PACK_HEADER = 64 };
+
+/* For a convolution of these sizes; s NULL: for products, in bfloat16. NULL: no memory, no such
+   kernel, or the weight is packed in another precision. */
+static const void *packed(struct tensor *weight, const struct convolution_sizes *s)
 {
-    struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
-    if (found)
-        return ((struct half_weight *)found)->panels;
     const struct simd *simd = simd_best();
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    struct half_weight *made = memory_new(1, 64 + (size_t)simd->panels_bytes(in, out));
-    if (!made)
-        return NULL;
-    made->pack.device = &device_cpu;
-    made->panels = (char *)made + 64;
-    simd->panels_fill(made->panels, weight->data, in, out);
-    if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return made->panels;
-    memory_free(made);
-    return ((struct half_weight *)found)->panels;
+    const enum precision precision = !s || use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
+    struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
+    if (!found) {
+        int64_t in = tensor_width(weight), out = tensor_rows(weight);
+        int64_t bytes = s ? simd->direct_bytes(s) : simd->panels_bytes(in, out);
+        struct packed_weight *made = bytes ? memory_new(1, PACK_HEADER + (size_t)bytes) : NULL;
+        if (!made)
+            return NULL;
+        *made = (struct packed_weight){{&device_cpu}, precision};
+        if (s)
+            simd->direct_fill((char *)made + PACK_HEADER, weight->data, s);
+        else
+            simd->panels_fill((char *)made + PACK_HEADER, weight->data, in, out);
+        if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            found = &made->pack;
+        else
+            memory_free(made);
+    }
+    return ((struct packed_weight *)found)->precision == precision ? (char *)found + PACK_HEADER
+                                                                   : NULL;
 }
 
 void product_pack_free(struct pack *pack)
@@ -162,7 +173,7 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
         return;
     }
     bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0;
-    const void *panels = pack ? packed(weight) : NULL;
+    const void *panels = pack ? packed(weight, NULL) : NULL;
     if (panels) {
         uint16_t *a = rounded(x, rows, in, in, rows);
         simd_best()->panels_product(y, a, panels, bias, rows, in, out);
@@ -210,14 +221,18 @@ void product_linear_backward_input(float *dx, const float *dy, struct tensor *we
 
 /*
  * Who computes a convolution, as measured (docs/performance.md): the direct kernels where there is
- * one channel or there are groups, which oneDNN is slow at, and in bfloat16 wherever rows of output
- * are not too short and filters fill two vectors; oneDNN all others, so most of float32.
+ * one channel or there are groups, which oneDNN is slow at, and in bfloat16 wherever filters fill
+ * two vectors and rows are not too short (or, forward, there are pictures enough); oneDNN all
+ * others, so most of float32.
  */
 static bool prefer_direct(const struct convolution_sizes *s, int64_t filters, int64_t row)
 {
+    enum { SHORT_ROW = 4, MANY = 12 };
     if (s->shape.groups > 1)
         return true;
-    return use_bf16(s->precision) && (s->channels == 1 || (filters >= 32 && row > 4));
+    if (!use_bf16(s->precision))
+        return false;
+    return s->channels == 1 || (filters >= 32 && (row > SHORT_ROW || s->batch >= MANY));
 }
 
 /* The precision for oneDNN: rounding costs more than it saves where each number is used in few
@@ -261,20 +276,37 @@ void product_convolution(float *y, const float *x, const float *weight, const fl
                          const struct convolution_sizes *s)
 {
     const struct simd *simd = simd_best();
-    if (prefer_direct(s, s->filters, s->out[2]) && simd->direct_convolution(y, x, weight, bias, s))
+    const struct convolution_end end = {.bias = bias};
+    if (prefer_direct(s, s->filters, s->out[2]) &&
+        simd->direct_convolution(y, x, weight, NULL, &end, s))
         return;
     struct convolution_sizes f = for_onednn(s), rest = *s;
     uint16_t *made;
     if (f.precision == PRECISION_BF16 && f.batch >= 4 * ROUND_BATCH)
         f.batch = f.batch / ROUND_BATCH * ROUND_BATCH;
     rest.batch -= f.batch;
-    if (rest.batch && !simd->direct_convolution(y + f.batch * output_size(s),
-                                                x + f.batch * input_size(s), weight, bias, &rest))
+    if (rest.batch &&
+        !simd->direct_convolution(y + f.batch * output_size(s), x + f.batch * input_size(s), weight,
+                                  NULL, &end, &rest))
         f.batch = s->batch;
     const void *in = operand(x, f.batch, input_size(s), f.batch, f.precision, &made);
     if (!onednn_convolution(y, in, weight, bias, &f))
         device_reference.convolution(y, x, weight, bias, s);
     scratch_give(made);
+}
+
+void product_convolution_frozen(float *y, const float *x, struct tensor *weight,
+                                const struct convolution_end *end,
+                                const struct convolution_sizes *s)
+{
+    const struct simd *simd = simd_best();
+    const bool direct =
+        prefer_direct(s, s->filters, s->out[2]) && weight->parameter && !weight->needs_grad;
+    const void *pack = direct ? packed(weight, s) : NULL;
+    if (pack && simd->direct_convolution(y, x, weight->data, pack, end, s))
+        return;
+    product_convolution(y, x, weight->data, NULL, s);
+    simd->convolution_end(y, end, s->batch * output_size(s) / s->filters, s->filters);
 }
 
 void product_convolution_backward_input(float *dx, const float *dy, const float *weight,

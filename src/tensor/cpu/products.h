@@ -12,6 +12,9 @@ void product_linear_backward_input(float *dx, const float *dy, struct tensor *we
 void product_pack_free(struct pack *pack);
 void product_convolution(float *y, const float *x, const float *weight, const float *bias,
                          const struct convolution_sizes *s);
+void product_convolution_frozen(float *y, const float *x, struct tensor *weight,
+                                const struct convolution_end *end,
+                                const struct convolution_sizes *s);
 void product_convolution_backward_input(float *dx, const float *dy, const float *weight,
                                         const struct convolution_sizes *s);
 void product_convolution_backward_weight(float *dweight, float *dbias, const float *dy,

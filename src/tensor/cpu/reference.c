@@ -156,6 +156,19 @@ static void convolution(float *y, const float *x, const float *weight, const flo
     walk_taps(&(struct tap_walk){.s = s, .visit = tap_forward, .to = y, .x = x, .weight = weight});
 }
 
+static void convolution_frozen(float *y, const float *x, struct tensor *weight,
+                               const struct convolution_end *end, const struct convolution_sizes *s)
+{
+    convolution(y, x, weight->data, NULL, s);
+    for (int64_t i = 0; i < convolution_outputs(s) * s->filters; i++) {
+        int64_t o = i % s->filters;
+        y[i] = y[i] * (end->scale ? end->scale[o] : 1) + (end->bias ? end->bias[o] : 0) +
+               (end->add ? end->add[i] : 0);
+        if (end->slope && y[i] < 0)
+            y[i] *= end->slope[o];
+    }
+}
+
 static void convolution_backward_input(float *dx, const float *dy, const float *weight,
                                        const struct convolution_sizes *s)
 {
@@ -804,6 +817,7 @@ const struct device device_reference = {
     .linear_backward_input = reference_linear_backward_input,
     .pack_free = pack_free,
     .convolution = convolution,
+    .convolution_frozen = convolution_frozen,
     .convolution_backward_input = convolution_backward_input,
     .convolution_backward_weight = convolution_backward_weight,
     .attention = attention,

@@ -23,8 +23,16 @@ struct simd {
     void (*panels_fill)(void *panels, const float *weight, int64_t in, int64_t out);
     void (*panels_product)(float *y, const uint16_t *x, const void *panels, const float *bias,
                            int64_t rows, int64_t in, int64_t out);
+    /* A weight laid out once for direct_convolution, as `packed` (else NULL): how much memory it
+       takes, 64-byte aligned (0: not made for this shape), and doing it. */
+    int64_t (*direct_bytes)(const struct convolution_sizes *s);
+    void (*direct_fill)(void *packed, const float *weight, const struct convolution_sizes *s);
+    /* y [rows, filters] = prelu(scale y + bias + add, slope) */
+    void (*convolution_end)(float *y, const struct convolution_end *end, int64_t rows,
+                            int64_t filters);
     /* As in device.h, but false, having done nothing, for shapes that they are not made for. */
-    bool (*direct_convolution)(float *y, const float *x, const float *weight, const float *bias,
+    bool (*direct_convolution)(float *y, const float *x, const float *weight, const void *packed,
+                               const struct convolution_end *end,
                                const struct convolution_sizes *s);
     bool (*direct_backward_input)(float *dx, const float *dy, const float *weight,
                                   const struct convolution_sizes *s);

@@ -73,6 +73,9 @@ const struct simd SIMD_TABLE = {
     .panels_fill = panels_fill,
     .panels_product = panels_product,
 #endif
+    .direct_bytes = direct_bytes,
+    .direct_fill = direct_fill,
+    .convolution_end = convolution_end,
     .direct_convolution = direct_convolution,
     .direct_backward_input = direct_backward_input,
     .direct_backward_weight = direct_backward_weight,

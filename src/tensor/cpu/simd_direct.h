@@ -19,6 +19,10 @@
  * again a tile product, the slab's rows and columns changing places (float32 only: the pairs of
  * bfloat16 would have to be neighbouring pixels).
  * In bfloat16 a unit is a pair, so stride x channels must be even; an odd run gets a zero weight.
+ *
+ * Filters are taken FILTERS at a time (a panel), whose weights the cache holds while all pictures
+ * go by. Where rows are short, the pixels of a block are not neighbours but the same pixel of many
+ * pictures, of whose window just the part inside is multiplied.
  */
 
 struct direct {
@@ -26,15 +30,17 @@ struct direct {
     bool pairs, flipped;            /* flipped: backward to the input */
     int64_t groups, from, to;       /* channels and filters of a group */
     int64_t run, units, step, line; /* run: numbers; units of it; step, line: units */
-    unit *slab, *weight;            /* weight [groups, kd, kh, units, to] */
-    int32_t *column; /* [kd, kh, units]: where the window's numbers are; or as needed */
+    int64_t taps, panels;
+    unit *slab;
+    const unit *weight; /* [groups, panels][kd, kh, units, filters of the panel] */
+    int32_t *column;    /* [kd, kh, units]: where the window's numbers are; or as needed */
 };
 
-/* What a block of output pixels of one row is. */
-enum { PIXELS = 48 };
+/* The most pixels in a block, filters in a panel; rows of so few pixels are short. */
+enum { PIXELS = 48, FILTERS = 64, SHORT = 6 };
 
-static void direct_init(struct direct *d, const struct convolution_sizes *s, bool pairs,
-                        bool flipped)
+static void direct_sizes(struct direct *d, const struct convolution_sizes *s, bool pairs,
+                         bool flipped)
 {
     int64_t each = pairs ? 2 : 1;
     d->s = s;
@@ -47,9 +53,16 @@ static void direct_init(struct direct *d, const struct convolution_sizes *s, boo
     d->units = (d->run + each - 1) / each;
     d->step = s->shape.stride[2] * d->from / each;
     d->line = ((s->in[2] + 2 * s->shape.pad[2]) * d->from + each - 1) / each + 1;
+    d->taps = s->kernel[0] * s->kernel[1];
+    d->panels = (d->to + FILTERS - 1) / FILTERS;
+}
+
+static void direct_init(struct direct *d, const struct convolution_sizes *s, bool pairs,
+                        bool flipped)
+{
+    direct_sizes(d, s, pairs, flipped);
     d->slab = scratch_take(s->batch * d->groups * s->in[0] * s->in[1] * d->line * sizeof(unit));
-    d->weight = scratch_take(s->kernel[0] * s->kernel[1] * d->units * s->filters * sizeof(unit));
-    int64_t taps = s->kernel[0] * s->kernel[1], most = taps * d->units;
+    int64_t most = d->taps * d->units;
     d->column = scratch_take((most > s->out[2] ? most : s->out[2]) * sizeof *d->column);
     for (int64_t i = 0; i < most; i++) {
         int64_t tap = i / d->units, line = tap / s->kernel[1] * s->in[1] + tap % s->kernel[1];
@@ -60,7 +73,6 @@ static void direct_init(struct direct *d, const struct convolution_sizes *s, boo
 static void direct_release(struct direct *d)
 {
     scratch_give(d->column);
-    scratch_give(d->weight);
     scratch_give(d->slab);
 }
 
@@ -104,29 +116,54 @@ INLINE int64_t weight_at(const struct direct *d, int64_t g, int64_t tap, int64_t
     return ((o * k[0] * k[1] + turned) * k[2] + kw) * d->to + j;
 }
 
-/* Each filter's run of one tap is put together, rounded, and dealt out over rows of units. */
-static void direct_fill_weight(const struct direct *d, const float *weight)
+static bool direct_can(const struct convolution_sizes *s, bool pairs)
 {
-    const int64_t taps = d->s->kernel[0] * d->s->kernel[1], n = d->groups * taps;
-    const int64_t size = d->units * (d->pairs ? 2 : 1);
+    int64_t from = s->channels / s->shape.groups, to = s->filters / s->shape.groups;
+    return to % LANES == 0 && (!pairs || (HAS_BF16 && s->shape.stride[2] * from % 2 == 0));
+}
+
+static int64_t direct_bytes(const struct convolution_sizes *s)
+{
+    struct direct d;
+    bool pairs = HAS_BF16 && s->precision == PRECISION_BF16;
+    if (!direct_can(s, pairs))
+        return 0;
+    direct_sizes(&d, s, pairs, false);
+    return d.taps * d.units * s->filters * (int64_t)sizeof(unit);
+}
+
+/* Each filter's run of one tap is put together, rounded, and dealt out over rows of units. */
+static void direct_fill_weight(const struct direct *d, unit *to, const float *weight)
+{
+    const int64_t n = d->groups * d->taps, size = d->units * (d->pairs ? 2 : 1);
     const int threads = omp_get_max_threads();
     float *runs = scratch_take(threads * 2 * size * sizeof *runs);
 #pragma omp parallel for if (n * d->units * d->to > PARALLEL_LIMIT) schedule(static)
     for (int64_t i = 0; i < n; i++) {
         float *run = runs + omp_get_thread_num() * 2 * size;
-        unit *rounded = d->pairs ? run + size : run, *to = d->weight + i * d->units * d->to;
+        unit *rounded = d->pairs ? run + size : run;
         for (int64_t j = 0; j < d->to; j++) {
+            int64_t first = j / FILTERS * FILTERS, wide = minimum(FILTERS, d->to - first);
+            unit *put = to + (i / d->taps * d->to + first) * d->taps * d->units +
+                        i % d->taps * d->units * wide + j - first;
             for (int64_t r = 0; r < d->run; r++)
-                run[r] = weight[weight_at(d, i / taps, i % taps, r, j)];
+                run[r] = weight[weight_at(d, i / d->taps, i % d->taps, r, j)];
             for (int64_t r = d->run; r < size; r++)
                 run[r] = 0;
             if (d->pairs)
                 to_bf16_row((uint16_t *)rounded, run, size);
             for (int64_t u = 0; u < d->units; u++)
-                to[u * d->to + j] = rounded[u];
+                put[u * wide] = rounded[u];
         }
     }
     scratch_give(runs);
+}
+
+static void direct_fill(void *to, const float *weight, const struct convolution_sizes *s)
+{
+    struct direct d;
+    direct_sizes(&d, s, HAS_BF16 && s->precision == PRECISION_BF16, false);
+    direct_fill_weight(&d, to, weight);
 }
 
 /* The part of a kernel of `size` from input position `from` on that lies inside of [0, in). */
@@ -136,77 +173,197 @@ INLINE struct span inside(int64_t from, int64_t size, int64_t in)
     return (struct span){first, last > first ? last - first : 0};
 }
 
-/* Adds one block of pixels of the output row `at`, y at its first number. A kernel that sticks out
-   above or below has gaps in its rows of weights: then plane by plane. */
-static void direct_pixels(const struct direct *d, float *y, int64_t picture, const int64_t at[2],
-                          int64_t first, int64_t count)
+/* One block of outputs: `count` pixels of a row from at[2] on, or (`pictures`) that pixel of as
+   many pictures, by the filters of one panel. */
+struct block {
+    int64_t group, panel, picture, at[3], count, wide; /* wide: filters */
+    bool pictures;
+    const unit *weight;
+    float *y; /* at the first pixel and filter */
+    int64_t y_stride;
+};
+
+/* Planes kd: at_once at a time, rows of the kernel `high`, of these units [first, first + units).
+ */
+static void block_taps(const struct direct *d, const struct block *b, int64_t line,
+                       const int64_t tap[2], int64_t first, int64_t units, bool add_to)
 {
     const struct convolution_sizes *s = d->s;
-    const int64_t *k = s->kernel, g = picture % d->groups;
-    int64_t z = at[0] * s->shape.stride[0] - s->shape.pad[0];
-    int64_t row = at[1] * s->shape.stride[1] - s->shape.pad[1];
-    struct span deep = inside(z, k[0], s->in[0]), high = inside(row, k[1], s->in[1]);
-    int64_t at_once = high.length == k[1] ? deep.length : 1;
+    tile_product(&(struct tile){
+        .c = b->y,
+        .a = d->slab + line * d->line + b->at[2] * d->step + first,
+        .b = b->weight + (tap[0] * d->units + first) * b->wide,
+        .column = d->column,
+        .c_stride = b->y_stride,
+        .row = b->pictures ? d->groups * s->in[0] * s->in[1] * d->line : d->step,
+        .b_stride = b->wide,
+        .m = b->count,
+        .n = b->wide,
+        .k = (tap[1] - 1) * d->units + units,
+        .add_to = add_to,
+        .pairs = d->pairs,
+    });
+}
+
+/* The products of one block. A kernel that sticks out above or below has gaps in its rows of
+   weights: then plane by plane; one row after the other where it is cut left and right too. */
+static void block_products(const struct direct *d, const struct block *b, bool add_to)
+{
+    const struct convolution_sizes *s = d->s;
+    const int64_t *k = s->kernel;
+    const int64_t z = b->at[0] * s->shape.stride[0] - s->shape.pad[0];
+    const int64_t row = b->at[1] * s->shape.stride[1] - s->shape.pad[1];
+    const int64_t left = b->at[2] * s->shape.stride[2] - s->shape.pad[2];
+    const struct span deep = inside(z, k[0], s->in[0]), high = inside(row, k[1], s->in[1]);
+    const struct span wide = b->pictures ? inside(left, k[2], s->in[2]) : (struct span){0, k[2]};
+    const int64_t each = d->pairs ? 2 : 1, plane = (b->picture * d->groups + b->group) * s->in[0];
+    const bool cut = b->pictures && wide.length < k[2];
+    const int64_t at_once = high.length == k[1] && !cut ? deep.length : 1;
     for (int64_t kd = deep.start; high.length && kd < deep.start + deep.length; kd += at_once) {
-        int64_t line = (picture * s->in[0] + z + kd) * s->in[1] + row + high.start;
-        tile_product(&(struct tile){.c = y,
-                                    .a = d->slab + line * d->line + first * d->step,
-                                    .b = d->weight +
-                                         ((g * k[0] + kd) * k[1] + high.start) * d->units * d->to,
-                                    .column = d->column,
-                                    .c_stride = s->filters,
-                                    .row = d->step,
-                                    .b_stride = d->to,
-                                    .m = count,
-                                    .n = d->to,
-                                    .k = at_once * high.length * d->units,
-                                    .add_to = true,
-                                    .pairs = d->pairs});
+        for (int64_t kh = high.start; kh < high.start + high.length; kh += cut ? 1 : high.length) {
+            int64_t tap[2] = {kd * k[1] + kh, cut ? 1 : at_once * high.length};
+            int64_t units = cut ? wide.length * d->from / each : d->units;
+            block_taps(d, b, (plane + z + kd) * s->in[1] + row + kh, tap,
+                       cut ? wide.start * d->from / each : 0, units, add_to);
+            add_to = true;
+        }
+    }
+    for (int64_t i = 0; !add_to && i < b->count; i++)
+        memset(b->y + i * b->y_stride, 0, b->wide * sizeof *b->y);
+}
+
+/* y [count, width] = prelu(scale y + bias + add, slope), rows of y and add `stride` apart; the
+   pointers of `end` at the first filter (add: and pixel). */
+static void end_rows(float *y, const struct convolution_end *end, int64_t count, int64_t width,
+                     int64_t stride)
+{
+    const struct convolution_end e = *end;
+    for (int64_t i = 0; i < count; i++) {
+        float *to = y + i * stride;
+        const float *add = e.add ? e.add + i * stride : NULL;
+        if (e.scale)
+#pragma omp simd
+            for (int64_t j = 0; j < width; j++)
+                to[j] *= e.scale[j];
+        if (e.bias)
+#pragma omp simd
+            for (int64_t j = 0; j < width; j++)
+                to[j] += e.bias[j];
+        if (add)
+#pragma omp simd
+            for (int64_t j = 0; j < width; j++)
+                to[j] += add[j];
+        if (e.slope)
+#pragma omp simd
+            for (int64_t j = 0; j < width; j++)
+                to[j] = to[j] > 0 ? to[j] : e.slope[j] * to[j];
     }
 }
 
-/* y [N, D', H', W', O] = (add_to: +=) the convolution of the slab with the weight, plus bias. */
-static void direct_run(const struct direct *d, float *y, const float *bias, bool add_to)
+static void convolution_end(float *y, const struct convolution_end *end, int64_t rows,
+                            int64_t width)
+{
+    if (!end->scale && !end->bias && !end->add && !end->slope)
+        return;
+#pragma omp parallel for if (rows * width > PARALLEL_LIMIT) schedule(static)
+    for (int64_t i = 0; i < rows; i += CHUNK) {
+        struct convolution_end e = *end;
+        e.add = e.add ? e.add + i * width : NULL;
+        end_rows(y + i * width, &e, minimum(CHUNK, rows - i), width, width);
+    }
+}
+
+/* Panels, and of each as many blocks as there are of all pictures. */
+struct blocks {
+    bool pictures;
+    int64_t parts, most; /* of a row, or of the batch; pixels or pictures in a part */
+    int64_t per_panel;
+};
+
+static struct blocks direct_blocks(const struct direct *d)
 {
     const struct convolution_sizes *s = d->s;
-    const int64_t rows = s->out[0] * s->out[1], blocks = (s->out[2] + PIXELS - 1) / PIXELS;
-    const int64_t items = s->batch * d->groups * rows * blocks;
-    const int64_t most = (s->out[2] + blocks - 1) / blocks;
+    const int64_t rows = s->out[0] * s->out[1];
+    struct blocks b = {.pictures = s->out[2] <= SHORT && s->batch >= 2 * SHORT &&
+                                   (!d->pairs || d->from % 2 == 0)};
+    const int64_t all = b.pictures ? s->batch : s->out[2];
+    b.parts = (all + PIXELS - 1) / PIXELS;
+    b.most = (all + b.parts - 1) / b.parts;
+    b.per_panel = b.parts * rows * (b.pictures ? s->out[2] : s->batch);
+    return b;
+}
+
+static struct block direct_block(const struct direct *d, const struct blocks *all, int64_t item)
+{
+    const struct convolution_sizes *s = d->s;
+    int64_t panel = item / all->per_panel, part = item % all->parts;
+    int64_t place = item % all->per_panel / all->parts;
+    struct block b = {.group = panel / d->panels,
+                      .panel = panel % d->panels * FILTERS,
+                      .pictures = all->pictures};
+    int64_t first = part * all->most, pixels = s->out[0] * s->out[1] * s->out[2];
+    if (b.pictures) {
+        b.picture = first;
+        b.at[2] = place % s->out[2];
+        place /= s->out[2];
+        b.y_stride = pixels * s->filters;
+    } else {
+        b.picture = place / (s->out[0] * s->out[1]);
+        place %= s->out[0] * s->out[1];
+        b.at[2] = first;
+        b.y_stride = s->filters;
+    }
+    b.at[0] = place / s->out[1];
+    b.at[1] = place % s->out[1];
+    b.count = minimum(all->most, (b.pictures ? s->batch : s->out[2]) - first);
+    b.wide = minimum(FILTERS, d->to - b.panel);
+    b.weight = d->weight + (b.group * d->to + b.panel) * d->taps * d->units;
+    return b;
+}
+
+/* y [N, D', H', W', O] = (add_to: +=) the convolution of the slab with the weight, then `end`. */
+static void direct_run(const struct direct *d, float *y, const struct convolution_end *end,
+                       bool add_to)
+{
+    const struct convolution_sizes *s = d->s;
+    const struct blocks all = direct_blocks(d);
+    const int64_t items = all.per_panel * d->groups * d->panels;
 #pragma omp parallel for if (items * d->units * d->to > PARALLEL_LIMIT / PIXELS) schedule(static)
     for (int64_t item = 0; item < items; item++) {
-        int64_t picture = item / blocks / rows, row = item / blocks % rows;
-        int64_t first = item % blocks * most, count = minimum(most, s->out[2] - first);
-        int64_t at[2] = {row / s->out[1], row % s->out[1]}, g = picture % d->groups;
-        float *to =
-            y + ((picture / d->groups * rows + row) * s->out[2] + first) * s->filters + g * d->to;
-        for (int64_t i = 0; !add_to && i < count; i++) {
-            if (bias)
-                memcpy(to + i * s->filters, bias + g * d->to, d->to * sizeof *y);
-            else
-                memset(to + i * s->filters, 0, d->to * sizeof *y);
-        }
-        direct_pixels(d, to, picture, at, first, count);
+        struct block b = direct_block(d, &all, item);
+        const int64_t filter = b.group * d->to + b.panel;
+        const int64_t at =
+            ((((b.picture * s->out[0] + b.at[0]) * s->out[1]) + b.at[1]) * s->out[2] + b.at[2]) *
+                s->filters +
+            filter;
+        b.y = y + at;
+        block_products(d, &b, add_to);
+        if (end)
+            end_rows(b.y,
+                     &(struct convolution_end){end->scale ? end->scale + filter : NULL,
+                                               end->bias ? end->bias + filter : NULL,
+                                               end->add ? end->add + at : NULL,
+                                               end->slope ? end->slope + filter : NULL},
+                     b.count, b.wide, b.y_stride);
     }
 }
 
-static bool direct_can(const struct convolution_sizes *s, bool pairs)
-{
-    int64_t from = s->channels / s->shape.groups, to = s->filters / s->shape.groups;
-    return to % LANES == 0 && (!pairs || (HAS_BF16 && s->shape.stride[2] * from % 2 == 0));
-}
-
-static bool direct_convolution(float *y, const float *x, const float *weight, const float *bias,
-                               const struct convolution_sizes *s)
+static bool direct_convolution(float *y, const float *x, const float *weight, const void *packed,
+                               const struct convolution_end *end, const struct convolution_sizes *s)
 {
     struct direct d;
     bool pairs = HAS_BF16 && s->precision == PRECISION_BF16;
     if (!direct_can(s, pairs))
         return false;
+    unit *own = packed ? NULL : scratch_take(direct_bytes(s));
     direct_init(&d, s, pairs, false);
     direct_fill_slab(&d, x);
-    direct_fill_weight(&d, weight);
-    direct_run(&d, y, bias, false);
+    if (own)
+        direct_fill_weight(&d, own, weight);
+    d.weight = own ? own : packed;
+    direct_run(&d, y, end, false);
     direct_release(&d);
+    scratch_give(own);
     return true;
 }
 
@@ -226,11 +383,14 @@ static bool direct_backward_input(float *dx, const float *dy, const float *weigh
     }
     if (!possible || !direct_can(&back, pairs))
         return false;
+    unit *turned = scratch_take(direct_bytes(&back));
     direct_init(&d, &back, pairs, true);
     direct_fill_slab(&d, dy);
-    direct_fill_weight(&d, weight);
+    direct_fill_weight(&d, turned, weight);
+    d.weight = turned;
     direct_run(&d, dx, NULL, true);
     direct_release(&d);
+    scratch_give(turned);
     return true;
 }
 
