@@ -450,14 +450,15 @@ static void push_made(struct pickle *p)
 static void push_instance(struct pickle *p, const struct pickle_value *class)
 {
     struct values values = pop_mark(p);
-    if (!class) {
-        class = values.count ? values.items[0] : &p->none;
-        values.items += values.count > 0;
-        values.count -= values.count > 0;
+    if (!class && !values.count)
+        fail(p, "a class is missing");
+    else if (!class) {
+        class = *values.items++;
+        values.count--;
     }
     struct pickle_value *args = make(p, PICKLE_TUPLE);
     extend(p, args, values, false);
-    push_object(p, class, args);
+    push_object(p, class ? class : &p->none, args);
 }
 
 static void push_reference(struct pickle *p, struct pickle_value *args)

@@ -497,6 +497,7 @@ static int walk_root(struct torch *t, struct pickle_value *root, struct error *e
     w.tensors = !model;
     if (!pairs.count)
         return walk_value(&w, root, err);
+    root->marks |= ON_PATH;
     for (size_t i = 0; !rc && i < pairs.count; i++) {
         const struct pickle_value *key = pairs.items[2 * i];
         struct pickle_value *v = pairs.items[2 * i + 1];
