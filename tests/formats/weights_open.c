@@ -267,6 +267,37 @@ static void test_folder(void **state)
         unlink(in_folder(names[i]));
 }
 
+/* The real thing, where it is: files people may well name. */
+static void test_published(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int format; /* -1: refused, with */
+        const char *words;
+    } cases[] = {
+        {"../shared/data/models/silero_vad_16k.safetensors", WEIGHTS_SAFETENSORS, ""},
+        {"../shared/data/models/yunet_n.pth", WEIGHTS_TORCH, ""},
+        {"../shared/data/models/mtcnn-onet.pt", WEIGHTS_TORCH, ""},
+        {"../shared/data/models/llama2-tokenizer.json", -1, "this is a Llama tokenizer"},
+        {"../shared/data/models/stories260K.bin", -1, "this is a model of llama2.c"},
+        {"../shared/data/models/tok512.bin", -1, "this is a Llama tokenizer of llama2.c"},
+        {"../shared/data/models", -1, "no weights in this folder"},
+    };
+    if (access(cases[0].path, R_OK) != 0)
+        skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct weights *w;
+        struct error err = {0};
+        int rc = weights_open(&w, cases[i].path, &err);
+        if ((rc == 0) != (cases[i].format >= 0) || !strstr(err.message, cases[i].words))
+            fail_msg("%s: %d %s", cases[i].path, rc, err.message);
+        assert_true(rc || (int)weights_format(w) == cases[i].format);
+        assert_true(rc || weights_count(w) > 10);
+        weights_close(w);
+    }
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -288,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_formats),   cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_foreign),   cmocka_unit_test(test_llama2c),
         cmocka_unit_test(test_truncated), cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_published),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
