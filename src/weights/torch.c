@@ -8,14 +8,12 @@
  *     torch.nn.Module        _parameters, _buffers, _modules of its state, without their names
  *     omegaconf's nodes      _content, _val of their state, without their names
  *     any other object       its state, where that is a dictionary; once
- *
- * A tensor is _rebuild_tensor_v2(storage, offset, shape, strides, ...): believed when its last
- * element lies in the storage.
  */
 #include "weights/torch.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "weights/tensor_list.h"
-#include "weights/torch_file.h"
+#include "weights/torch_tensor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +24,7 @@
 #define MAX_FACTS 4096
 #define MAX_TEXT 4096
 #define FREE_VISITS 65536
-#define FREE_BYTES ((size_t)64 << 20) /* of copies, besides as many as the file has */
+#define FREE_BYTES ((size_t)16 << 20) /* of copies, besides as many as the file has */
 
 /* A number or a text of the file. */
 struct fact {
@@ -36,6 +34,7 @@ struct fact {
 
 struct torch {
     char *path;
+    struct file_map map; /* of torch_open */
     struct torch_file file;
     struct tensor_list tensors;
     struct fact *facts; /* [count] by key */
@@ -66,180 +65,27 @@ struct pairs {
 
 static int walk_value(struct walk *w, struct pickle_value *v, struct error *err);
 
-static void *own(struct torch *t, uint64_t bytes)
+static int add_tensor(struct walk *w, const struct pickle_value *args, struct error *err)
 {
-    size_t left = t->own.limit - t->own.used;
-    return left < 64 || bytes > left - 64 ? NULL : arena_alloc(&t->own, (size_t)bytes);
-}
-
-static bool class_is(const struct pickle_value *class, const char *name)
-{
-    return pickle_text_is(class, PICKLE_CLASS, name);
-}
-
-/* The arguments of _rebuild_tensor, _v2 or _v3 that stand in v; NULL: v is no tensor. */
-static const struct pickle_value *tensor_args(const struct pickle_value *v, int *version)
-{
-    static const char *const wrappers[] = {"torch._utils._rebuild_parameter",
-                                           "torch._utils._rebuild_parameter_with_state",
-                                           "torch.nn.parameter.Parameter"};
-    for (int depth = 0; depth < 4 && v->kind == PICKLE_OBJECT; depth++) {
-        const struct pickle_value *class = v->class, *args = v->args;
-        if (args && args->kind == PICKLE_TUPLE && args->count >= 3 &&
-            class_is(class, "torch._tensor._rebuild_from_type_v2")) {
-            class = args->items[0];
-            args = args->items[2];
-        }
-        if (!args || args->kind != PICKLE_TUPLE || args->count == 0)
-            return NULL;
-        *version = class_is(class, "torch._utils._rebuild_tensor")      ? 1
-                   : class_is(class, "torch._utils._rebuild_tensor_v2") ? 2
-                   : class_is(class, "torch._utils._rebuild_tensor_v3") ? 3
-                                                                        : 0;
-        if (*version)
-            return args;
-        bool wraps = false;
-        for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-            wraps = wraps || class_is(class, wrappers[i]);
-        if (!wraps)
-            return NULL;
-        v = args->items[0];
-    }
-    return NULL;
-}
-
-/* A tuple of sizes, also as torch.Size; -1: it is not that. */
-static int read_sizes(int64_t sizes[STORED_MAX_DIMS], const struct pickle_value *v)
-{
-    if (v->kind == PICKLE_OBJECT && class_is(v->class, "torch.Size") && v->args &&
-        v->args->kind == PICKLE_TUPLE && v->args->count == 1)
-        v = v->args->items[0];
-    if (v->kind != PICKLE_TUPLE || v->count > STORED_MAX_DIMS)
-        return -1;
-    for (size_t i = 0; i < v->count; i++) {
-        sizes[i] = v->items[i]->integer;
-        if (v->items[i]->kind != PICKLE_INTEGER || sizes[i] < 0)
-            return -1;
-    }
-    return (int)v->count;
-}
-
-struct layout {
-    int dims;
-    int64_t shape[STORED_MAX_DIMS], stride[STORED_MAX_DIMS];
-    int64_t count, end; /* elements; one past the last that is used, from the tensor's first */
-    bool contiguous;
-};
-
-static bool measure(struct layout *l)
-{
-    int64_t next = 1, reach;
-    l->count = 1;
-    l->end = 1;
-    l->contiguous = true;
-    for (int i = l->dims - 1; i >= 0; i--) {
-        if (__builtin_mul_overflow(l->count, l->shape[i], &l->count))
-            return false;
-        if (l->shape[i] <= 1) {
-            l->stride[i] = 0;
-            continue;
-        }
-        l->contiguous = l->contiguous && l->stride[i] == next;
-        if (__builtin_mul_overflow(l->shape[i] - 1, l->stride[i], &reach) ||
-            __builtin_add_overflow(l->end, reach, &l->end) ||
-            __builtin_mul_overflow(next, l->shape[i], &next))
-            return false;
-    }
-    for (int i = 0; i < l->dims; i++)
-        if (l->shape[i] == 0) {
-            l->end = 0;
-            l->contiguous = true;
-        }
-    return true;
-}
-
-/* Elements in the order of the shape, wherever the strides have them. */
-static void gather(unsigned char *out, const struct layout *l, const unsigned char *from,
-                   size_t bytes)
-{
-    int64_t at[STORED_MAX_DIMS] = {0}, place = 0;
-    for (int64_t n = 0; n < l->count; n++) {
-        memcpy(out + (size_t)n * bytes, from + (size_t)place * bytes, bytes);
-        for (int i = l->dims - 1; i >= 0; i--) {
-            place += l->stride[i];
-            if (++at[i] < l->shape[i])
-                break;
-            place -= l->shape[i] * l->stride[i];
-            at[i] = 0;
-        }
-    }
-}
-
-static int bad_tensor(const struct walk *w, const char *what, struct error *err)
-{
-    return error_set(err, ERROR_FORMAT, "%s: tensor %s %s", w->t->path, w->name, what);
-}
-
-/* Adds the tensor whose elements start at data, of which there are `room` bytes. */
-static int place_tensor(struct walk *w, const struct layout *l, const struct torch_element *element,
-                        const unsigned char *data, uint64_t room, struct error *err)
-{
-    uint64_t bytes = (uint64_t)element->bytes;
-    if ((uint64_t)l->end > room / bytes)
-        return bad_tensor(w, "reaches past its storage", err);
-    if (!l->contiguous) {
-        uint64_t total;
-        unsigned char *copy = NULL;
-        if (!__builtin_mul_overflow((uint64_t)l->count, bytes, &total))
-            copy = own(w->t, total);
-        if (!copy)
-            return error_set(
-                err, ERROR_LIMIT,
-                "%s: tensor %s is spread over fewer bytes than it has, too many to copy",
-                w->t->path, w->name);
-        gather(copy, l, data, (size_t)bytes);
-        data = copy;
-        room = total;
-    }
+    struct torch_tensor t;
+    int rc = torch_tensor_read(&t, &w->t->file, &w->t->own, args, w->name, err);
+    if (rc)
+        return rc;
     struct tensor_entry e = {.name = w->name,
                              .name_length = w->length,
-                             .dtype = element->dtype,
+                             .dtype = t.element->dtype,
                              .other_block = 1,
-                             .other_bytes = element->bytes,
-                             .dims = l->dims,
-                             .shape = l->shape,
-                             .data = data,
-                             .room = room};
+                             .other_bytes = t.element->bytes,
+                             .dims = t.dims,
+                             .shape = t.shape,
+                             .data = t.data,
+                             .room = t.room};
     return tensor_list_add(&w->t->tensors, &e, err);
-}
-
-static int add_tensor(struct walk *w, const struct pickle_value *args, int version,
-                      struct error *err)
-{
-    struct layout l = {0};
-    struct torch_storage s;
-    if (args->count < (version == 3 ? 7 : 4) || args->items[1]->kind != PICKLE_INTEGER)
-        return bad_tensor(w, "is not described in full", err);
-    l.dims = read_sizes(l.shape, args->items[2]);
-    if (l.dims < 0 || read_sizes(l.stride, args->items[3]) != l.dims || !measure(&l))
-        return bad_tensor(w, "has no shape and strides that can be", err);
-    int rc = torch_file_storage(&w->t->file, &s, args->items[0], err);
-    if (rc)
-        return error_prefix(err, "tensor %s", w->name);
-    if (version == 3)
-        s.element = torch_element_find(args->items[6]);
-    if (!s.element)
-        return bad_tensor(w, "is of no known type", err);
-    uint64_t offset = (uint64_t)args->items[1]->integer;
-    if (args->items[1]->integer < 0 || offset > s.bytes / (uint64_t)s.element->bytes)
-        return bad_tensor(w, "starts outside its storage", err);
-    offset *= (uint64_t)s.element->bytes;
-    return place_tensor(w, &l, s.element, s.data + offset, s.bytes - offset, err);
 }
 
 static const char *own_text(struct torch *t, const char *text, size_t length)
 {
-    char *copy = own(t, length + 1);
+    char *copy = torch_own(&t->own, length + 1);
     if (!copy)
         return NULL;
     memcpy(copy, text, length);
@@ -327,7 +173,7 @@ static struct pairs pairs_of(const struct pickle_value *v)
     const struct pickle_value *a = attributes(v);
     if ((v->kind == PICKLE_DICT || v->kind == PICKLE_OBJECT) && v->count)
         pairs = (struct pairs){v->items, v->count};
-    else if (a && !class_is(v->class, "collections.OrderedDict"))
+    else if (a && !torch_class_is(v->class, "collections.OrderedDict"))
         pairs = (struct pairs){a->items, a->count};
     return pairs;
 }
@@ -379,8 +225,8 @@ static int walk_inside(struct walk *w, const struct pickle_value *v, struct erro
         return w->tensors ? walk_parts(w, v, module_parts, err) : 0;
     if (is_omegaconf(v) && attributes(v))
         return walk_parts(w, v, omegaconf_parts, err);
-    if (v->kind == PICKLE_OBJECT && class_is(v->class, "collections.OrderedDict") && !v->count &&
-        v->args && v->args->kind == PICKLE_TUPLE && v->args->count == 1)
+    if (v->kind == PICKLE_OBJECT && torch_class_is(v->class, "collections.OrderedDict") &&
+        !v->count && v->args && v->args->kind == PICKLE_TUPLE && v->args->count == 1)
         return walk_listed(w, v->args->items[0], err);
     struct pairs pairs = pairs_of(v);
     int rc = 0;
@@ -422,15 +268,14 @@ static int walk_container(struct walk *w, struct pickle_value *v, struct error *
 
 static int walk_value(struct walk *w, struct pickle_value *v, struct error *err)
 {
-    int version;
-    const struct pickle_value *args = tensor_args(v, &version);
+    const struct pickle_value *args = torch_tensor_args(v);
     if (w->visits++ > FREE_VISITS + w->t->file.pickle_bytes) {
         if (!w->tensors)
             return 0;
         return error_set(err, ERROR_LIMIT, "%s: its pickle refers to itself too often", w->t->path);
     }
     if (args)
-        return w->tensors ? add_tensor(w, args, version, err) : 0;
+        return w->tensors ? add_tensor(w, args, err) : 0;
     switch (v->kind) {
     case PICKLE_BOOL:
     case PICKLE_INTEGER:
@@ -450,8 +295,7 @@ static int walk_value(struct walk *w, struct pickle_value *v, struct error *err)
 static bool is_training_state(const struct pickle_value *key, const struct pickle_value *v)
 {
     static const char *const starts[] = {"optimizer", "last_optimizer_state", "lr_scheduler"};
-    int version;
-    if (key->kind != PICKLE_TEXT || tensor_args(v, &version))
+    if (key->kind != PICKLE_TEXT || torch_tensor_args(v))
         return false;
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (key->count >= strlen(starts[i]) && memcmp(key->text, starts[i], strlen(starts[i])) == 0)
@@ -466,11 +310,10 @@ static int walk_model(struct walk *w, struct pairs root, const struct pickle_val
     static const char *const names[] = {"model_state_dict", "state_dict", "model"};
     const struct pickle_value dict = {
         .kind = PICKLE_DICT, .items = root.items, .count = root.count};
-    int version;
     *model = NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names && !*model; i++) {
         struct pickle_value *v = pickle_get(&dict, names[i]);
-        if (!v || tensor_args(v, &version))
+        if (!v || torch_tensor_args(v))
             continue;
         int rc = walk_value(w, v, err);
         if (rc)
@@ -488,10 +331,10 @@ static int walk_root(struct torch *t, struct pickle_value *root, struct error *e
     struct pairs pairs = {0}; /* none: an object is walked as a whole */
     if (root->kind == PICKLE_DICT || root->count)
         pairs = pairs_of(root);
-    int version, rc = walk_model(&w, pairs, &model, err);
+    int rc = walk_model(&w, pairs, &model, err);
     if (rc)
         return rc;
-    if (tensor_args(root, &version))
+    if (torch_tensor_args(root))
         return error_set(err, ERROR_FORMAT, "%s: a single tensor without a name", t->path);
     w.facts = true;
     w.tensors = !model;
@@ -526,25 +369,50 @@ static int read_contents(struct torch *t, struct error *err)
     return 0;
 }
 
-int torch_open(struct torch **out, const char *path, struct error *err)
+static int torch_new(struct torch **out, const char *path, struct error *err)
 {
-    *out = NULL;
-    struct torch *t = memory_new(1, sizeof *t);
-    if (!t || !(t->path = memory_strdup(path))) {
-        torch_close(t);
+    struct torch *t = *out = memory_new(1, sizeof *t);
+    if (!t || !(t->path = memory_strdup(path)))
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
-    }
     tensor_list_init(&t->tensors, t->path);
-    int rc = torch_file_open(&t->file, t->path, err);
+    return 0;
+}
+
+static int read_bytes(struct torch *t, const unsigned char *bytes, size_t size, struct error *err)
+{
+    int rc = torch_file_open(&t->file, bytes, size, t->path, err);
     if (!rc)
-        rc = arena_init(&t->own, t->file.map.size + FREE_BYTES, err);
-    if (!rc)
-        rc = read_contents(t, err);
-    if (rc)
-        torch_close(t);
-    else
-        *out = t;
+        rc = arena_init(&t->own, size + FREE_BYTES, err);
+    return rc ? rc : read_contents(t, err);
+}
+
+/* What could not be opened is closed. */
+static int finish(struct torch **t, int rc)
+{
+    if (rc) {
+        torch_close(*t);
+        *t = NULL;
+    }
     return rc;
+}
+
+int torch_open(struct torch **t, const char *path, struct error *err)
+{
+    int rc = torch_new(t, path, err);
+    if (!rc)
+        rc = file_map_open(&(*t)->map, path, err);
+    if (!rc)
+        rc = read_bytes(*t, (*t)->map.data, (*t)->map.size, err);
+    return finish(t, rc);
+}
+
+int torch_read(struct torch **t, const unsigned char *bytes, size_t size, const char *path,
+               struct error *err)
+{
+    int rc = torch_new(t, path, err);
+    if (!rc)
+        rc = read_bytes(*t, bytes, size, err);
+    return finish(t, rc);
 }
 
 void torch_close(struct torch *t)
@@ -555,6 +423,7 @@ void torch_close(struct torch *t)
     memory_free(t->facts);
     tensor_list_release(&t->tensors);
     torch_file_release(&t->file);
+    file_map_close(&t->map);
     memory_free(t->path);
     memory_free(t);
 }

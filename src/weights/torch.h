@@ -33,6 +33,9 @@ struct torch;
 bool torch_sniff(const unsigned char *bytes, size_t size);
 
 int torch_open(struct torch **t, const char *path, struct error *err);
+/* The same of a file in memory, which outlives it; `path` is for messages. */
+int torch_read(struct torch **t, const unsigned char *bytes, size_t size, const char *path,
+               struct error *err);
 void torch_close(struct torch *t); /* NULL is fine */
 int torch_count(const struct torch *t);
 const struct stored_tensor *torch_at(const struct torch *t, int index);          /* by name */

@@ -121,7 +121,7 @@ static int open_zip(struct torch_file *f, struct error *err)
 {
     char name[TORCH_MAX_FOLDER + 16];
     const struct zip_entry *e;
-    int rc = zip_open(&f->zip, f->map.data, f->map.size, f->path, err);
+    int rc = zip_open(&f->zip, f->bytes, f->size, f->path, err);
     if (!rc)
         rc = find_folder(f, err);
     if (rc)
@@ -253,7 +253,7 @@ static int place_storages(struct torch_file *f, const struct pickle_value *keys,
 
 static int open_older(struct torch_file *f, struct error *err)
 {
-    struct cursor c = {.bytes = f->map.data, .size = f->map.size};
+    struct cursor c = {.bytes = f->bytes, .size = f->size};
     struct pickle *keys = NULL;
     int rc = read_preamble(f, &c, err);
     if (rc)
@@ -272,16 +272,13 @@ static int open_older(struct torch_file *f, struct error *err)
     return rc;
 }
 
-int torch_file_open(struct torch_file *f, const char *path, struct error *err)
+int torch_file_open(struct torch_file *f, const unsigned char *bytes, size_t size, const char *path,
+                    struct error *err)
 {
-    *f = (struct torch_file){.path = path};
-    int rc = file_map_open(&f->map, path, err);
-    if (rc)
-        return rc;
-    if (!torch_sniff(f->map.data, f->map.size))
-        rc = error_set(err, ERROR_FORMAT, "%s: not a PyTorch file", path);
-    else
-        rc = f->map.data[0] == 'P' ? open_zip(f, err) : open_older(f, err);
+    *f = (struct torch_file){.path = path, .bytes = bytes, .size = size};
+    if (!torch_sniff(bytes, size))
+        return error_set(err, ERROR_FORMAT, "%s: not a PyTorch file", path);
+    int rc = bytes[0] == 'P' ? open_zip(f, err) : open_older(f, err);
     if (rc)
         torch_file_release(f);
     return rc;
@@ -292,7 +289,6 @@ void torch_file_release(struct torch_file *f)
     memory_free(f->placed);
     pickle_close(f->pickle);
     zip_close(f->zip);
-    file_map_close(&f->map);
     *f = (struct torch_file){0};
 }
 

@@ -12,7 +12,6 @@
 #define WEIGHTS_TORCH_FILE_H
 
 #include "base/error.h"
-#include "base/file.h"
 #include "weights/pickle.h"
 #include "weights/stored.h"
 #include "weights/zip.h"
@@ -30,15 +29,16 @@ const struct torch_element *torch_element_find(const struct pickle_value *class)
 
 struct torch_storage {
     const struct torch_element *element;
-    const unsigned char *data; /* mapped */
+    const unsigned char *data;
     uint64_t bytes;
 };
 
 struct torch_placed; /* a storage of the older format */
 
 struct torch_file {
-    const char *path; /* the caller's */
-    struct file_map map;
+    const char *path; /* this and the bytes are the caller's, and outlive it */
+    const unsigned char *bytes;
+    size_t size;
     struct pickle *pickle;
     size_t pickle_bytes;
     struct zip *zip; /* NULL: the older format */
@@ -47,7 +47,8 @@ struct torch_file {
     size_t count;
 };
 
-int torch_file_open(struct torch_file *f, const char *path, struct error *err);
+int torch_file_open(struct torch_file *f, const unsigned char *bytes, size_t size, const char *path,
+                    struct error *err);
 void torch_file_release(struct torch_file *f); /* also fine on a zeroed struct */
 int torch_file_storage(const struct torch_file *f, struct torch_storage *s,
                        const struct pickle_value *reference, struct error *err);
