@@ -1,133 +1,93 @@
-/* mome inspect MODEL: what a model folder holds. */
+/* mome inspect PATH: what a model folder or a file of weights holds. */
+#include "cli/inspect.h"
+#include "base/file.h"
+#include "base/memory.h"
 #include "cli/command.h"
-#include "models/params.h"
-#include "models/recognizer.h"
-#include "text/tokenizer.h"
+#include "cli/text_json.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define CONFIG_LIMIT ((size_t)4 << 20)
 
 static const char help_text[] =
-    "usage: mome inspect MODEL [--tensors]\n\n"
-    "Parts of a model folder with their sizes: parameters in all, active per token (of the routed\n"
-    "experts only the K chosen ones count), bytes in float32 memory; rates; the MoME module.\n\n"
-    "  --tensors   every tensor with its shape\n";
+    "usage: mome inspect PATH [--tensors] [--json]\n\n"
+    "PATH is a model folder: parts with their sizes, parameters in all and active per token (of "
+    "the\n"
+    "routed experts only the K chosen ones count), bytes in memory; rates; the MoME module.\n"
+    "Or it is a file of weights in any format (safetensors, GGUF, PyTorch, whisper.cpp,\n"
+    "CTranslate2), an index of shards, or a folder that holds one: format, what the file says,\n"
+    "tensors by type, and what it can be a part of.\n\n"
+    "  mome inspect models/tiny\n"
+    "  mome inspect large_vox_iter5.pt --tensors\n\n"
+    "  --tensors   every tensor with its type and shape\n"
+    "  --json      all of it as JSON\n";
 
-static const struct {
-    const char *prefix, *title;
-} parts[] = {{"audio.", "audio encoder (Whisper type)"},
-             {"video.", "video encoder (AV-HuBERT type)"},
-             {"projector.", "projectors"},
-             {"llm.", "language model (Llama type)"},
-             {"mome.", "MoME experts and routers"}};
-
-#define PARTS (sizeof parts / sizeof parts[0])
-
-static long long count_part(const struct param_list *list, const char *prefix, bool print)
+void inspect_print_tensor(const char *name, enum dtype type, int dims, const int64_t *shape)
 {
-    long long sum = 0;
-    for (int64_t i = 0; i < list->count; i++) {
-        const struct param_entry *p = &list->entries[i];
-        if (strncmp(p->name, prefix, strlen(prefix)))
-            continue;
-        sum += param_trains(p->kind) ? tensor_count(p->tensor) : 0;
-        if (!print)
-            continue;
-        printf("    %-58s [", p->name);
-        for (int d = 0; d < p->tensor->dims; d++)
-            printf("%s%lld", d ? ", " : "", (long long)p->tensor->shape[d]);
-        printf("]\n");
-    }
-    return sum;
+    printf("    %-58s %-5s [", name, dtype_name(type));
+    for (int d = 0; d < dims; d++)
+        printf("%s%lld", d ? ", " : "", (long long)shape[d]);
+    printf("]\n");
 }
 
-/* Of Nr routed experts K run for a token: the others' share of the module is idle. */
-static long long idle_parameters(const struct recognizer_config *c)
+json_t *inspect_tensor_json(const char *name, enum dtype type, int dims, const int64_t *shape,
+                            int64_t bytes)
 {
-    const struct mome_config *m = &c->mome;
-    if (m->placement == MOME_NONE)
-        return 0;
-    long long d = c->llm.d, b = m->bottleneck;
-    long long expert = 2 * d * b + (m->biases ? d + b : 0);
-    return (long long)c->llm.layers * (m->routed - m->active) * expert;
+    json_t *sides = json_array();
+    for (int d = 0; d < dims; d++)
+        json_array_append_new(sides, json_integer(shape[d]));
+    return json_pack("{s:o, s:s, s:o, s:I}", "name", text_json(name), "type", dtype_name(type),
+                     "shape", sides, "bytes", (json_int_t)bytes);
 }
 
-static void print_rates(const char *name, const int *rates, int count)
+/* Whether a path is a model folder of ours, well or damaged: its config.json is not one of Hugging
+   Face's, which name the model's type. */
+static bool is_model(const char *path)
 {
-    printf("%s rates ", name);
-    for (int i = 0; i < count; i++)
-        printf("%s%d", i ? ", " : "", rates[i]);
-    printf("\n");
-}
-
-static void print_model(const struct recognizer *r, const struct param_list *list, bool tensors)
-{
-    static const char *const placements[] = {"none", "mhsa", "ffn", "layer"};
-    const struct recognizer_config *c = &r->config;
-    long long total = 0;
-    for (size_t i = 0; i < PARTS; i++) {
-        long long n = count_part(list, parts[i].prefix, false);
-        printf("%-32s %12lld parameters %9.1f MB\n", parts[i].title, n, (double)n * 4 / 1e6);
-        if (tensors)
-            count_part(list, parts[i].prefix, true);
-        total += n;
+    struct error err;
+    char *text = NULL, *config = file_join(path, "config.json");
+    size_t size;
+    bool ours = false;
+    if (config && file_read(&text, &size, config, CONFIG_LIMIT, &err) == 0) {
+        json_t *root = json_loadb(text, size, 0, NULL);
+        ours = !json_object_get(root, "model_type") && !json_object_get(root, "architectures") &&
+               (!root || json_object_get(root, "llm"));
+        json_decref(root);
     }
-    printf("%-32s %12lld parameters %9.1f MB, %lld active per token\n\n", "total", total,
-           (double)total * 4 / 1e6, total - idle_parameters(c));
-    if (c->has_audio) {
-        printf("sound    %d mels, d %d, %d layers, %d heads; ", c->audio.mels, c->audio.d,
-               c->audio.layers, c->audio.heads);
-        print_rates("audio", c->projector.audio_rates, c->projector.audio_rate_count);
-    }
-    if (c->has_video) {
-        printf("lips     trunk %d %d %d %d, d %d, %d layers, %d heads; ", c->video.widths[0],
-               c->video.widths[1], c->video.widths[2], c->video.widths[3], c->video.d,
-               c->video.layers, c->video.heads);
-        print_rates("video", c->projector.video_rates, c->projector.video_rate_count);
-    }
-    printf("LLM      d %d, %d layers, %d heads (%d of keys), ffn %d, %d tokens, head %s\n",
-           c->llm.d, c->llm.layers, c->llm.heads, c->llm.kv_heads, c->llm.ffn,
-           tokenizer_size(r->tokenizer), c->llm.tied ? "tied" : "of its own");
-    printf("MoME     placement %s", placements[c->mome.placement]);
-    if (c->mome.placement != MOME_NONE)
-        printf(", %d routed experts (%d active) + %d shared, bottleneck %d, %s", c->mome.routed,
-               c->mome.active, c->mome.shared, c->mome.bottleneck,
-               c->mome.separate_routers ? "a router for each rate pair"
-                                        : "one router for all rates");
-    printf("\n");
+    memory_free(text);
+    memory_free(config);
+    return ours;
 }
 
 int command_inspect(int argc, char **argv)
 {
-    enum { TENSORS = 256, HELP };
-    static const struct option options[] = {
-        {"tensors", no_argument, NULL, TENSORS}, {"help", no_argument, NULL, HELP}, {0}};
-    bool tensors = false;
+    enum { TENSORS = 256, JSON, HELP };
+    static const struct option options[] = {{"tensors", no_argument, NULL, TENSORS},
+                                            {"json", no_argument, NULL, JSON},
+                                            {"help", no_argument, NULL, HELP},
+                                            {0}};
+    struct inspect_options wanted = {0};
+    struct error err = {0};
     int option;
     while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         if (option == HELP || option == 'h') {
             fputs(help_text, stdout);
             return EXIT_GOOD;
         }
-        if (option != TENSORS)
+        if (option == TENSORS)
+            wanted.tensors = true;
+        else if (option == JSON)
+            wanted.json = true;
+        else
             return command_bad_option("inspect", option, argv);
-        tensors = true;
     }
     if (argc - optind != 1)
-        return command_usage("inspect", "takes one model folder", NULL);
-    struct recognizer *r = NULL;
-    struct param_list list;
-    struct error err = {0};
-    int rc = recognizer_open(&r, argv[optind], &err);
-    if (rc)
-        return command_failed(&err);
-    param_list_init(&list, &err);
-    recognizer_params(r, &list.visitor);
-    rc = list.code;
-    if (!rc)
-        print_model(r, &list, tensors);
-    param_list_release(&list);
-    recognizer_free(r);
+        return command_usage("inspect", "takes one model folder or file of weights", NULL);
+    const char *path = argv[optind];
+    int rc =
+        is_model(path) ? inspect_model(path, &wanted, &err) : inspect_weights(path, &wanted, &err);
     return rc ? command_failed(&err) : EXIT_GOOD;
 }

@@ -22,8 +22,9 @@ static const struct {
     {"transcribe", command_transcribe, "the words of clips, at any rate (sound, lips or both)"},
     {"evaluate", command_evaluate, "word error rates on a manifest, per task, rate and noise"},
     {"train", command_train, "train a model from a configuration, or go on with it"},
+    {"assemble", command_assemble, "a model out of published Whisper, AV-HuBERT and Llama files"},
     {"convert", command_convert, "any weights to one safetensors file of a chosen type"},
-    {"inspect", command_inspect, "what a model folder holds: parts, sizes, rates"},
+    {"inspect", command_inspect, "what a model folder or a file of weights holds"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
