@@ -222,7 +222,7 @@ static void describe(struct part *p)
     int d = p->config.llm.d, layers = p->config.llm.layers;
     const char *model = json_string_value(json_object_get(p->json, "model_type"));
     const char *family = model && strcmp(model, "qwen2") == 0 ? "Qwen2" : p->naming->family;
-    const struct stored_tensor *t = part_find(p, p->naming->probes[p->naming->probes[1] != NULL]);
+    const struct stored_tensor *t = part_find(p, p->naming->probes[0]);
     if (p->kind == PART_AUDIO)
         d = p->config.audio.d, layers = p->config.audio.layers;
     if (p->kind == PART_VIDEO)

@@ -36,9 +36,10 @@ struct part_naming {
     enum part_kind kind;
     const char *family, *publisher; /* "Whisper", "Hugging Face" */
     const char *architecture;       /* GGUF's, where it matters */
-    const char *probes[2];          /* tensors that, together, only such files have; the second may
-                                       be NULL. `ours`: how names begin */
-    const struct part_rule *rules;  /* ended by ours == NULL */
+    const char *probes[2]; /* tensors that, together, only such files have: a matrix, whose type
+is told to people, and another, which may
+                              be NULL. `ours`: how names begin */
+    const struct part_rule *rules; /* ended by ours == NULL */
     bool ours; /* a model of this project: no prefix, convolutions channels last */
     /* Our name as the rules' patterns see it, where more than letters differs; or NULL. */
     bool (*rename)(const struct part *p, char *out, size_t room, const char *name);

@@ -76,7 +76,7 @@ const struct part_naming part_video_namings[] = {
     {.kind = PART_VIDEO,
      .family = "AV-HuBERT",
      .publisher = "fairseq",
-     .probes = {RESNET "frontend3D.0.weight", "encoder.layers.0.fc1.weight"},
+     .probes = {"encoder.layers.0.fc1.weight", RESNET "frontend3D.0.weight"},
      .rules = fairseq,
      .configure = configure},
     {0},

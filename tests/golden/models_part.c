@@ -11,6 +11,7 @@
 #include "models/recognizer.h"
 #include "models/whisper.h"
 #include "tensor/device.h"
+#include "tensor/ops.h"
 #include "text/tokenizer.h"
 
 #include <setjmp.h>
@@ -386,16 +387,12 @@ static struct recognizer *assemble(struct assemble_options *options, char *folde
     return r;
 }
 
-/* Logits of a made-up clip. */
-static float *logits(struct recognizer *r, int64_t *count)
+/* Of a made-up clip, all logits. */
+static struct prefilled run(struct recognizer *r, struct compute *c)
 {
-    struct arena arena;
-    struct error err;
     struct prefilled out;
-    assert_int_equal(arena_init(&arena, (size_t)1 << 30, &err), 0);
-    struct compute c = {.device = &device_cpu, .arena = &arena};
-    struct tensor *audio = tensor_new(&c, TENSOR_SHAPE(40, r->config.audio.d));
-    struct tensor *video = tensor_new(&c, TENSOR_SHAPE(20, r->config.video.d));
+    struct tensor *audio = tensor_new(c, TENSOR_SHAPE(40, r->config.audio.d));
+    struct tensor *video = tensor_new(c, TENSOR_SHAPE(20, r->config.video.d));
     for (int64_t i = 0; i < tensor_count(audio); i++)
         audio->data[i] = (float)((i * 37 % 101) / 50.0 - 1);
     for (int64_t i = 0; i < tensor_count(video); i++)
@@ -408,7 +405,17 @@ static float *logits(struct recognizer *r, int64_t *count)
                         .video = {0, 20},
                         .text = text,
                         .text_count = 3};
-    recognizer_prefill(r, &c, audio, video, &q, 1, NULL, &out);
+    recognizer_prefill(r, c, audio, video, &q, 1, NULL, &out);
+    return out;
+}
+
+static float *logits(struct recognizer *r, int64_t *count)
+{
+    struct arena arena;
+    struct error err;
+    assert_int_equal(arena_init(&arena, (size_t)1 << 30, &err), 0);
+    struct compute c = {.device = &device_cpu, .arena = &arena};
+    struct prefilled out = run(r, &c);
     *count = tensor_count(out.logits);
     float *copy = memory_new((size_t)*count, sizeof *copy);
     memcpy(copy, out.logits->data, (size_t)*count * sizeof *copy);
@@ -521,6 +528,77 @@ static void referenced_copied_and_saved_again(void **unused)
     folder_remove(saved);
 }
 
+/* Gradients of what a text costs, for all of the model's own tensors, one after the other. */
+static float *gradients(struct recognizer *r, int64_t *count)
+{
+    struct param_list all;
+    struct arena arena;
+    struct error err;
+    struct tape tape = {0};
+    assert_int_equal(arena_init(&arena, (size_t)1 << 30, &err), 0);
+    struct compute c = {.device = &device_cpu, .arena = &arena, .tape = &tape, .training = true};
+    param_list_init(&all, &err);
+    recognizer_params(r, &all.visitor);
+    *count = 0;
+    for (int64_t i = 0; i < all.count; i++) {
+        struct param_entry *e = &all.entries[i];
+        bool train = !strncmp(e->name, "projector.", 10) || !strncmp(e->name, "mome.", 5);
+        assert_int_equal(parameter_train(e->tensor, train && param_trains(e->kind), &err), 0);
+        *count += e->tensor->grad ? tensor_count(e->tensor) : 0;
+    }
+    struct prefilled out = run(r, &c);
+    tape_backward(&c, op_cross_entropy(&c, out.logits, out.targets, NULL, 0), 1);
+    float *copy = memory_new((size_t)*count, sizeof *copy), *to = copy;
+    for (int64_t i = 0; i < all.count; i++) {
+        struct tensor *t = all.entries[i].tensor;
+        for (int64_t k = 0; t->grad && k < tensor_count(t); k++)
+            *to++ = t->grad[k];
+    }
+    param_list_release(&all);
+    tape_release(&tape);
+    arena_release(&arena);
+    return copy;
+}
+
+/* What is trained beside an LLM that stays in Q8_0, learns as beside the same numbers in F32. */
+static void training_beside_stored_weights(void **unused)
+{
+    (void)unused;
+    struct mome_config mome = {
+        .placement = MOME_MHSA, .routed = 4, .active = 2, .shared = 1, .bottleneck = 3};
+    struct assemble_options options = {.paths = {[PART_AUDIO] = DATA "whisper_ggml.bin",
+                                                 [PART_VIDEO] = DATA "avhubert_finetuned.pt",
+                                                 [PART_LLM] = DATA "llama_q8_0.gguf"},
+                                       .mome = &mome,
+                                       .projector_hidden = 24,
+                                       .seed = 5};
+    struct assemble_report report;
+    char folders[2][32];
+    int64_t count, other;
+    struct recognizer *stored = assemble(&options, folders[0], &report);
+    assemble_report_release(&report);
+    options.paths[PART_LLM] = DATA "llama_f32.gguf";
+    struct recognizer *plain = assemble(&options, folders[1], &report);
+    assemble_report_release(&report);
+    assert_non_null(stored->llm.layers[0].ffn.gate.weight.stored);
+    assert_non_null(plain->llm.layers[0].ffn.gate.weight.data);
+    float *x = gradients(stored, &count), *y = gradients(plain, &other);
+    double difference = 0, size = 0;
+    assert_int_equal(count, other);
+    for (int64_t i = 0; i < count; i++) {
+        difference += (double)(x[i] - y[i]) * (x[i] - y[i]);
+        size += (double)y[i] * y[i];
+    }
+    if (!(size > 0 && difference <= 1e-8 * size))
+        fail_msg("relative difference squared %g of %g", difference / size, size);
+    memory_free(x);
+    memory_free(y);
+    recognizer_free(stored);
+    recognizer_free(plain);
+    folder_remove(folders[0]);
+    folder_remove(folders[1]);
+}
+
 static void expect_named(struct recognizer *r, const struct weights *expected, const char *theirs,
                          const char *ours, double least)
 {
@@ -617,6 +695,7 @@ int main(void)
         cmocka_unit_test(misshapen_and_missing_are_told),
         cmocka_unit_test(unknown_kinds_are_refused_by_name),
         cmocka_unit_test(referenced_copied_and_saved_again),
+        cmocka_unit_test(training_beside_stored_weights),
         cmocka_unit_test(adapters_of_omni_avsr),
         cmocka_unit_test(assembling_needs_parts),
     };
