@@ -28,11 +28,12 @@
 
 extern const char tokenizer_split_marks[]; /* before every mark; Metaspace with "split" */
 
-/* Length 0: nothing has this id yet. An added token has an id of its own that BPE never makes; its
+/* An added token has an id of its own that BPE never makes; its
    bytes are a name. The rest is about these: whether the published file calls it not special,
    whether it is looked for after the normalizer, enum added_flags. */
 struct token {
     size_t start, length; /* in tokenizer.bytes */
+    bool taken;           /* false: nothing has this id yet */
     bool added, plain, normalized;
     int flags;
 };
@@ -61,6 +62,7 @@ struct tokenizer {
     struct pairs ranks;        /* pair -> rank */
     int32_t byte_ids[256];     /* token of one byte (below 0x80 alone, if marks); -1: none */
     int32_t fallback_ids[256]; /* token <0xE2> of a byte, -1: none; marks only */
+    int32_t empty;             /* the token without text that Whisper's file has; -1: none */
     int32_t unknown;           /* stands for a character (or byte) without a token; -1: left out */
     bool fuse_unknown;         /* one for several in a row */
     bool fallback;             /* the model falls back to bytes */

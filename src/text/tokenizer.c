@@ -34,7 +34,7 @@ int tokenizer_new(struct tokenizer **out, int ids, int merges, struct error *err
         strings_init(&t->names);
         added_init(&t->raw);
         added_init(&t->normalized);
-        t->unknown = -1;
+        t->unknown = t->empty = -1;
         t->capacity = ids;
         t->merge_capacity = merges;
         t->tokens = memory_new((size_t)ids, sizeof *t->tokens);
@@ -69,22 +69,42 @@ static const char *token_bytes(const struct tokenizer *t, int32_t id)
     return t->bytes.data + t->tokens[id].start;
 }
 
+/* The ordinary token that a file spells so; -1: none. */
+static int32_t find_spelled(const struct tokenizer *t, const char *text, size_t length)
+{
+    char bytes[2 * TOKENIZER_MAX_TOKEN_BYTES];
+    if (t->marks)
+        return strings_get(&t->ordinary, text, length);
+    int64_t count = length <= sizeof bytes ? alphabet_read(bytes, text, length) : -1;
+    return count < 0 ? -1 : strings_get(&t->ordinary, bytes, (size_t)count);
+}
+
+static int same_token(int32_t id, int32_t other, struct error *err)
+{
+    return error_set(err, ERROR_FORMAT, "tokens %d and %d are the same", other, id);
+}
+
 int tokenizer_set(struct tokenizer *t, int32_t id, const char *bytes, size_t length, bool added,
                   struct error *err)
 {
     size_t most = added ? TOKENIZER_MAX_NAME_BYTES : TOKENIZER_MAX_TOKEN_BYTES;
-    if (length < 1 || length > most)
+    if (length < added || length > most)
         return error_set(err, ERROR_FORMAT, "token %d has %zu bytes, 1 to %zu can be", id, length,
                          most);
-    if (t->tokens[id].length)
+    if (t->tokens[id].taken)
         return error_set(err, ERROR_FORMAT, "id %d is given twice", id);
     struct strings *map = added ? &t->names : &t->ordinary;
-    int32_t other = strings_get(map, bytes, length);
+    int32_t other = length ? strings_get(map, bytes, length) : t->empty;
+    if (other < 0 && added)
+        other = find_spelled(t, bytes, length);
     if (other >= 0)
-        return error_set(err, ERROR_FORMAT, "tokens %d and %d are the same", other, id);
-    if (!strings_put(map, bytes, length, id))
+        return same_token(id, other, err);
+    if (!length)
+        t->empty = id;
+    else if (!strings_put(map, bytes, length, id))
         return error_set(err, ERROR_MEMORY, "out of memory");
-    t->tokens[id] = (struct token){.start = t->bytes.length, .length = length, .added = added};
+    t->tokens[id] =
+        (struct token){.start = t->bytes.length, .length = length, .taken = true, .added = added};
     strbuf_add(&t->bytes, bytes, length);
     if (id >= t->count)
         t->count = id + 1;
@@ -96,6 +116,9 @@ int tokenizer_set_spelled(struct tokenizer *t, int32_t id, const char *text, siz
                           struct error *err)
 {
     char bytes[TOKENIZER_MAX_TOKEN_BYTES];
+    int32_t other = strings_get(&t->names, text, length);
+    if (other >= 0)
+        return same_token(id, other, err);
     if (t->marks || length > sizeof bytes)
         return tokenizer_set(t, id, text, length, false, err);
     int64_t count = alphabet_read(bytes, text, length);
@@ -108,25 +131,17 @@ int tokenizer_set_spelled(struct tokenizer *t, int32_t id, const char *text, siz
 int tokenizer_set_merge(struct tokenizer *t, const char *left, size_t left_length,
                         const char *right, size_t right_length, struct error *err)
 {
-    char bytes[2 * TOKENIZER_MAX_TOKEN_BYTES];
-    const char *part[3] = {left, right, bytes}, *text = bytes;
+    char joined[2 * TOKENIZER_MAX_TOKEN_BYTES];
+    const char *part[3] = {left, right, joined};
     size_t length[3] = {left_length, right_length, left_length + right_length};
     int32_t id[3];
     int rank = t->merge_count;
-    if (left_length > sizeof bytes / 2 || right_length > sizeof bytes / 2 ||
-        rank >= t->merge_capacity)
+    if (left_length > sizeof joined / 2 || right_length > sizeof joined / 2)
         return error_set(err, ERROR_FORMAT, "merge %d has a token of too many bytes", rank);
-    memcpy(bytes, left, left_length);
-    memcpy(bytes + left_length, right, right_length);
+    memcpy(joined, left, left_length);
+    memcpy(joined + left_length, right, right_length);
     for (int k = 0; k < 3; k++) {
-        char read[2 * TOKENIZER_MAX_TOKEN_BYTES];
-        int64_t n = (int64_t)length[k];
-        text = part[k];
-        if (!t->marks) {
-            n = alphabet_read(read, part[k], length[k]);
-            text = read;
-        }
-        id[k] = n < 0 ? -1 : strings_get(&t->ordinary, text, (size_t)n);
+        id[k] = find_spelled(t, part[k], length[k]);
         if (id[k] < 0 && strings_get(&t->names, part[k], length[k]) >= 0)
             return 0;
         if (id[k] < 0)
@@ -194,7 +209,7 @@ int tokenizer_finish(struct tokenizer *t, struct error *err)
 {
     int rc = 0;
     for (int32_t id = 0; id < t->count && !rc; id++) {
-        if (t->tokens[id].length == 0)
+        if (!t->tokens[id].taken)
             return error_set(err, ERROR_FORMAT, "no token has id %d, but there are larger ids", id);
         if (t->tokens[id].added)
             rc = register_added(t, id, err);
@@ -237,7 +252,7 @@ int tokenizer_add_special(struct tokenizer *t, const char *name, struct error *e
                          TOKENIZER_MAX_NAME_BYTES);
     if (tokenizer_special(t, name) >= 0)
         return 0;
-    if (strings_get(&t->ordinary, name, length) >= 0)
+    if (find_spelled(t, name, length) >= 0)
         return error_set(err, ERROR_USAGE, "%s is an ordinary token, it cannot be a special one",
                          name);
     int rc = t->count == t->capacity ? grow_tokens(t, err) : 0;

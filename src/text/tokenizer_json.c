@@ -206,10 +206,7 @@ static int read_vocabulary(struct tokenizer *t, json_t *vocabulary, struct error
         if (!read_id(&id, t, value))
             return error_set(err, ERROR_FORMAT, "the vocabulary has an id outside 0-%d",
                              t->capacity - 1);
-        int32_t added = strings_get(&t->names, text, length);
-        if (added >= 0 && added != id)
-            return error_set(err, ERROR_FORMAT, "ids %d and %d have the same token", added, id);
-        if (added == id)
+        if (strings_get(&t->names, text, length) == id)
             continue; /* an added token, listed in both places */
         rc = tokenizer_set_spelled(t, id, text, length, err);
         if (rc)

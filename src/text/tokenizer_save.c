@@ -108,20 +108,26 @@ static void spell(const struct tokenizer *t, struct strbuf *out, int32_t id)
         alphabet_spell(out, bytes, token->length);
 }
 
+/* `tokenizers` keeps to the ids of the added tokens only if they come after the vocabulary's; the
+   others, and the unknown token, it wants in the vocabulary too. */
 static json_t *describe_vocabulary(const struct tokenizer *t)
 {
     json_t *vocabulary = json_object();
     struct strbuf text;
+    int32_t last = t->count - 1;
+    size_t count = 0;
     strbuf_init(&text, 4 * TOKENIZER_MAX_BYTES);
+    while (last > 0 && t->tokens[last].added)
+        last--;
     for (int32_t id = 0; id < t->count; id++) {
+        if (id > last && id != t->unknown)
+            continue;
         strbuf_clear(&text);
-        if (!t->tokens[id].added || id == t->unknown) /* `tokenizers` wants that one here too */
-            spell(t, &text, id);
-        if (text.length)
-            json_object_set_new(vocabulary, text.data, json_integer(id));
+        spell(t, &text, id);
+        json_object_set_new(vocabulary, text.data, json_integer(id));
+        count++;
     }
-    bool added = t->unknown >= 0 && t->tokens[t->unknown].added;
-    bool whole = !text.failed && json_object_size(vocabulary) == t->ordinary.count + added;
+    bool whole = !text.failed && json_object_size(vocabulary) == count;
     strbuf_release(&text);
     if (!whole) { /* out of memory somewhere above */
         json_decref(vocabulary);
