@@ -126,25 +126,24 @@ void product_gemm(const struct gemm *g)
  */
 struct packed_weight {
     struct pack pack;
-    enum precision precision; /* of its numbers, behind this struct */
+    int64_t bytes; /* of its numbers, behind this struct: another layout has another size */
 };
 
 enum { PACK_HEADER = 64 };
 
 /* For a convolution of these sizes; s NULL: for products, in bfloat16. NULL: no memory, no such
-   kernel, or the weight is packed in another precision. */
+   kernel, or the weight is packed for another one. */
 static const void *packed(struct tensor *weight, const struct convolution_sizes *s)
 {
     const struct simd *simd = simd_best();
-    const enum precision precision = !s || use_bf16(s->precision) ? PRECISION_BF16 : PRECISION_F32;
+    const int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    const int64_t bytes = s ? simd->direct_bytes(s) : simd->panels_bytes(in, out);
     struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
     if (!found) {
-        int64_t in = tensor_width(weight), out = tensor_rows(weight);
-        int64_t bytes = s ? simd->direct_bytes(s) : simd->panels_bytes(in, out);
         struct packed_weight *made = bytes ? memory_new(1, PACK_HEADER + (size_t)bytes) : NULL;
         if (!made)
             return NULL;
-        *made = (struct packed_weight){{&device_cpu}, precision};
+        *made = (struct packed_weight){{&device_cpu}, bytes};
         if (s)
             simd->direct_fill((char *)made + PACK_HEADER, weight->data, s);
         else
@@ -155,8 +154,7 @@ static const void *packed(struct tensor *weight, const struct convolution_sizes 
         else
             memory_free(made);
     }
-    return ((struct packed_weight *)found)->precision == precision ? (char *)found + PACK_HEADER
-                                                                   : NULL;
+    return ((struct packed_weight *)found)->bytes == bytes ? (char *)found + PACK_HEADER : NULL;
 }
 
 void product_pack_free(struct pack *pack)

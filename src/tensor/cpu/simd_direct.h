@@ -122,14 +122,37 @@ static bool direct_can(const struct convolution_sizes *s, bool pairs)
     return to % LANES == 0 && (!pairs || (HAS_BF16 && s->shape.stride[2] * from % 2 == 0));
 }
 
-static int64_t direct_bytes(const struct convolution_sizes *s)
+#if HAS_BF16
+#include "tensor/cpu/simd_winograd.h"
+#endif
+
+/* What packed weights are packed for. */
+INLINE bool use_winograd(const struct convolution_sizes *s)
+{
+#if HAS_BF16
+    return s->precision == PRECISION_BF16 && winograd_suits(s);
+#else
+    return (void)s, false;
+#endif
+}
+
+static int64_t direct_weight_bytes(const struct convolution_sizes *s, bool pairs)
 {
     struct direct d;
+    direct_sizes(&d, s, pairs, false);
+    return d.taps * d.units * s->filters * (int64_t)sizeof(unit);
+}
+
+static int64_t direct_bytes(const struct convolution_sizes *s)
+{
     bool pairs = HAS_BF16 && s->precision == PRECISION_BF16;
     if (!direct_can(s, pairs))
         return 0;
-    direct_sizes(&d, s, pairs, false);
-    return d.taps * d.units * s->filters * (int64_t)sizeof(unit);
+#if HAS_BF16
+    if (use_winograd(s))
+        return POINTS * panels_bytes(s->channels, s->filters);
+#endif
+    return direct_weight_bytes(s, pairs);
 }
 
 /* Each filter's run of one tap is put together, rounded, and dealt out over rows of units. */
@@ -162,6 +185,12 @@ static void direct_fill_weight(const struct direct *d, unit *to, const float *we
 static void direct_fill(void *to, const float *weight, const struct convolution_sizes *s)
 {
     struct direct d;
+#if HAS_BF16
+    if (use_winograd(s)) {
+        winograd_fill(to, weight, s);
+        return;
+    }
+#endif
     direct_sizes(&d, s, HAS_BF16 && s->precision == PRECISION_BF16, false);
     direct_fill_weight(&d, to, weight);
 }
@@ -355,7 +384,13 @@ static bool direct_convolution(float *y, const float *x, const float *weight, co
     bool pairs = HAS_BF16 && s->precision == PRECISION_BF16;
     if (!direct_can(s, pairs))
         return false;
-    unit *own = packed ? NULL : scratch_take(direct_bytes(s));
+#if HAS_BF16
+    if (packed && use_winograd(s)) {
+        winograd(y, x, packed, end, s);
+        return true;
+    }
+#endif
+    unit *own = packed ? NULL : scratch_take(direct_weight_bytes(s, pairs));
     direct_init(&d, s, pairs, false);
     direct_fill_slab(&d, x);
     if (own)
@@ -383,7 +418,7 @@ static bool direct_backward_input(float *dx, const float *dy, const float *weigh
     }
     if (!possible || !direct_can(&back, pairs))
         return false;
-    unit *turned = scratch_take(direct_bytes(&back));
+    unit *turned = scratch_take(direct_weight_bytes(&back, pairs));
     direct_init(&d, &back, pairs, true);
     direct_fill_slab(&d, dy);
     direct_fill_weight(&d, turned, weight);
