@@ -68,6 +68,9 @@ static int walk_value(struct walk *w, struct pickle_value *v, struct error *err)
 static int add_tensor(struct walk *w, const struct pickle_value *args, struct error *err)
 {
     struct torch_tensor t;
+    if (!tensor_name_is_good(w->name, w->length)) /* before a message shows it */
+        return error_set(err, ERROR_FORMAT, "%s: a tensor's name is empty, too long or not text",
+                         w->t->path);
     int rc = torch_tensor_read(&t, &w->t->file, &w->t->own, args, w->name, err);
     if (rc)
         return rc;

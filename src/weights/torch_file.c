@@ -1,6 +1,7 @@
 #include "weights/torch_file.h"
 #include "base/memory.h"
 #include "weights/cursor.h"
+#include "weights/tensor_list.h"
 #include "weights/torch.h"
 
 #include <stdio.h>
@@ -197,6 +198,7 @@ static struct pickle_value **storage_parts(const struct pickle_value *reference,
     if (reference->kind != PICKLE_REFERENCE || tuple->kind != PICKLE_TUPLE || tuple->count < 5 ||
         !pickle_text_is(tuple->items[0], PICKLE_TEXT, "storage") ||
         tuple->items[2]->kind != PICKLE_TEXT || tuple->items[2]->count > MAX_KEY ||
+        !tensor_name_is_good(tuple->items[2]->text, tuple->items[2]->count) ||
         tuple->items[4]->kind != PICKLE_INTEGER || tuple->items[4]->integer < 0)
         return NULL;
     *count = tuple->count;

@@ -1,6 +1,7 @@
 #include "weights/zip.h"
 #include "base/memory.h"
 #include "weights/cursor.h"
+#include "weights/tensor_list.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -12,8 +13,7 @@ enum {
     LOCATOR_BYTES = 20,
     END64_BYTES = 56,
     CENTRAL_BYTES = 46,
-    MAX_COMMENT = 65535,
-    MAX_NAME = 1024
+    MAX_COMMENT = 65535
 };
 
 #define END_MARK 0x06054b50u
@@ -171,7 +171,7 @@ static int read_entry(const struct zip *z, struct zip_entry *e, struct cursor *c
     cursor_take(c, comment_bytes);
     if (c->failed)
         return broken(z, "its directory ends too early", err);
-    if (e->name_bytes == 0 || e->name_bytes > MAX_NAME || memchr(e->name, 0, e->name_bytes))
+    if (!tensor_name_is_good(e->name, e->name_bytes))
         return broken(z, "an entry's name is empty, too long or not text", err);
     if (!read_zip64(extra, extra_bytes, (uint64_t *[]){&size, &stored, &place}))
         return broken(z, "an entry's zip64 sizes are missing", err);
