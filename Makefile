@@ -1,7 +1,7 @@
 # Short front of the CMake build. `make demo` and `make check` work on a bare Debian 12.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check asan clang format lint fuzz clean
+.PHONY: help deps build demo check check-models asan clang format lint fuzz clean
 
 BUILD := build/release
 JOBS  := $(shell nproc)
@@ -9,6 +9,7 @@ JOBS  := $(shell nproc)
 help:
 	@echo "make demo    install what is missing, build, transcribe the sample clips at every rate"
 	@echo "make check   install what is missing, build, run every test (also under sanitizers)"
+	@echo "make check-models   fetch SmolLM2, Whisper base and PyTorch; compare with the published numbers"
 	@echo "make build   build only: $(BUILD)/mome and $(BUILD)/mome-synth"
 	@echo "make lint    formatting and the direction of includes"
 	@echo "make fuzz    build the fuzzers in build/fuzz (clang)"
@@ -25,6 +26,9 @@ demo: build
 
 check: build lint clang asan
 	@ctest --test-dir $(BUILD) --output-on-failure
+
+check-models: build
+	@tools/check-models.sh $(BUILD)
 
 clang: deps
 	@cmake --preset clang >/dev/null

