@@ -1,16 +1,11 @@
 /* mome inspect PATH: what a model folder or a file of weights holds. */
 #include "cli/inspect.h"
-#include "base/file.h"
-#include "base/memory.h"
 #include "cli/command.h"
+#include "cli/session.h"
 #include "cli/text_json.h"
 
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#define CONFIG_LIMIT ((size_t)4 << 20)
 
 static const char help_text[] =
     "usage: mome inspect PATH [--tensors] [--json]\n\n"
@@ -43,25 +38,6 @@ json_t *inspect_tensor_json(const char *name, enum dtype type, int dims, const i
                      "shape", sides, "bytes", (json_int_t)bytes);
 }
 
-/* Whether a path is a model folder of ours, well or damaged: its config.json is not one of Hugging
-   Face's, which name the model's type. */
-static bool is_model(const char *path)
-{
-    struct error err;
-    char *text = NULL, *config = file_join(path, "config.json");
-    size_t size;
-    bool ours = false;
-    if (config && file_read(&text, &size, config, CONFIG_LIMIT, &err) == 0) {
-        json_t *root = json_loadb(text, size, 0, NULL);
-        ours = !json_object_get(root, "model_type") && !json_object_get(root, "architectures") &&
-               (!root || json_object_get(root, "llm"));
-        json_decref(root);
-    }
-    memory_free(text);
-    memory_free(config);
-    return ours;
-}
-
 int command_inspect(int argc, char **argv)
 {
     enum { TENSORS = 256, JSON, HELP };
@@ -87,7 +63,7 @@ int command_inspect(int argc, char **argv)
     if (argc - optind != 1)
         return command_usage("inspect", "takes one model folder or file of weights", NULL);
     const char *path = argv[optind];
-    int rc =
-        is_model(path) ? inspect_model(path, &wanted, &err) : inspect_weights(path, &wanted, &err);
+    int rc = model_folder(path) ? inspect_model(path, &wanted, &err)
+                                : inspect_weights(path, &wanted, &err);
     return rc ? command_failed(&err) : EXIT_GOOD;
 }

@@ -3,6 +3,7 @@
 #include "cli/inspect.h"
 #include "cli/text_json.h"
 #include "models/params.h"
+#include "models/part.h"
 #include "models/recognizer.h"
 #include "text/tokenizer.h"
 
@@ -94,11 +95,25 @@ static void print_parts(const struct recognizer_config *c, const struct param_li
            (long long)total.parameters - idle_parameters(c));
 }
 
+/* Where the parts come from that are published files. */
+static void print_published(const struct recognizer *r)
+{
+    for (int k = 0; k < CONFIG_PARTS; k++) {
+        if (!r->parts[k])
+            continue;
+        printf("%-8s is %s: %s\n", part_kind_name((enum part_kind)k), r->config.parts[k],
+               part_description(r->parts[k]));
+        if (part_licence(r->parts[k]))
+            printf("         %s\n", part_licence(r->parts[k]));
+    }
+}
+
 static void print_model(const struct recognizer *r, const struct param_list *list, bool tensors)
 {
     static const char *const placements[] = {"none", "mhsa", "ffn", "layer"};
     const struct recognizer_config *c = &r->config;
     print_parts(c, list, tensors);
+    print_published(r);
     if (c->has_audio) {
         printf("sound    %d mels, d %d, %d layers, %d heads, window %s; ", c->audio.mels,
                c->audio.d, c->audio.layers, c->audio.heads,

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "media/media.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define CONFIG_LIMIT ((size_t)4 << 20)
 
 const char session_help[] =
     "  --model DIR      model folder (default: $MOME_MODEL, else models/tiny)\n"
@@ -187,6 +190,23 @@ static char *default_model(void)
     return file_join(path, "models/tiny");
 }
 
+bool model_folder(const char *path)
+{
+    struct error err;
+    char *text = NULL, *config = file_join(path, "config.json");
+    size_t size;
+    bool ours = false;
+    if (config && file_read(&text, &size, config, CONFIG_LIMIT, &err) == 0) {
+        json_t *root = json_loadb(text, size, 0, NULL);
+        ours = !json_object_get(root, "model_type") && !json_object_get(root, "architectures") &&
+               (!root || json_object_get(root, "llm"));
+        json_decref(root);
+    }
+    memory_free(text);
+    memory_free(config);
+    return ours;
+}
+
 /* The model, and whether it can do anything of what is asked. */
 static int open_model(struct session *s, struct error *err)
 {
@@ -196,6 +216,11 @@ static int open_model(struct session *s, struct error *err)
         return error_set(err, ERROR_MEMORY, "out of memory");
     if (stat(s->folder, &st) != 0)
         return error_set(err, ERROR_IO, "%s: no such model folder: name one with --model DIR",
+                         s->folder);
+    if (!model_folder(s->folder))
+        return error_set(err, ERROR_FORMAT,
+                         "%s: this is not a model folder (config.json, tokenizer.json, "
+                         "model.safetensors); mome assemble makes one out of published parts",
                          s->folder);
     int rc = recognizer_open(&s->recognizer, s->folder, err);
     if (rc)

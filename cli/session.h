@@ -82,6 +82,10 @@ void session_close(struct session *s);
    that the model has not: ERROR_UNSUPPORTED, naming model and rates. */
 int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err);
 
+/* Whether a path is a model folder of ours, well or damaged: with a config.json that is not one of
+   Hugging Face's, which name the model's type. */
+bool model_folder(const char *path);
+
 /* "4,2" or "16", "clean" or "-5 dB", as tables show them. */
 void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate);
 void session_noise_name(char name[SESSION_NAME], double snr_db);

@@ -103,7 +103,8 @@ static int configure(struct assembly *a, struct error *err)
         c->mome = *a->options->mome;
     else if (adapters && !adapters->naming->ours)
         c->mome.placement = MOME_NONE;
-    c->audio.exact_window = !a->options->window_trim;
+    if (!adapters || !adapters->naming->ours)
+        c->audio.exact_window = !a->options->window_trim;
     c->has_parts = !a->options->copy;
     return rc;
 }

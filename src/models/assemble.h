@@ -30,7 +30,8 @@ struct assemble_options {
     int video_rates[CONFIG_MAX_RATES], video_rate_count;
     int projector_hidden;           /* 0: 2048 */
     const struct mome_config *mome; /* without adapters; NULL: the default placement and sizes */
-    bool window_trim;               /* audio as long as it is, instead of the published 30 s */
+    bool window_trim;               /* audio as long as it is, instead of the published 30 s; a
+                                       model of ours as adapters decides that itself */
     bool copy;                      /* into model.safetensors, instead of by reference */
     uint64_t seed;                  /* of what starts at random */
 };

@@ -203,6 +203,8 @@ int part_adapter_config(const struct part *p, struct recognizer_config *config, 
     config->projector = p->config.projector;
     if (p->naming->ours) {
         config->mome = p->config.mome;
+        config->audio.exact_window = p->config.audio.exact_window;
+        config->longest_seconds = p->config.longest_seconds;
         memcpy(config->prompts, p->config.prompts, sizeof config->prompts);
         return 0;
     }

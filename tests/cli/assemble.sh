@@ -9,7 +9,7 @@ whisper=$folder/whisper video=$folder/avhubert.pt llm=$folder/llama
 
 # ---- by reference: the same words at every task and rate, the same window ----
 "$mome" assemble --audio "$whisper" --video "$video" --llm "$llm" --adapters $tiny \
-    --audio-window trim -o "$folder/model" >"$folder/out" 2>"$folder/err" || fail "$(cat "$folder/err")"
+    -o "$folder/model" >"$folder/out" 2>"$folder/err" || fail "$(cat "$folder/err")"
 grep -q '^audio .*Whisper.* loaded, 0 missing, 1 left over' "$folder/out" || fail "report: audio"
 grep -q 'left over: model.decoder.layer_norm.weight' "$folder/out" || fail "report: left over"
 grep -q '^video .*AV-HuBERT.* loaded, 0 missing, 13 left over' "$folder/out" || fail "report: video"
@@ -23,9 +23,12 @@ words="transcribe --quiet --f32 --rate all --task asr,vsr,avsr"
 "$mome" $words --model "$folder/model" $clip | awk '{ $6 = ""; print }' >"$folder/got"
 [ "$(wc -l <"$folder/got")" = 9 ] || fail "not a head and 8 rows"
 cmp "$folder/want" "$folder/got" || fail "other words: $(diff "$folder/want" "$folder/got")"
-"$mome" inspect "$folder/model" | grep -q 'window trim' || fail "the window is not recorded"
+"$mome" inspect "$folder/model" >"$folder/out"
+grep -q 'window trim' "$folder/out" || fail "the adapters' window is not recorded"
+grep -q "^video .*avhubert.pt: AV-HuBERT" "$folder/out" || fail "inspect: parts"
+grep -q "non-commercial" "$folder/out" || fail "inspect: the licence"
 "$mome" assemble --audio "$whisper" --video "$video" --llm "$llm" --adapters $tiny --left-over \
-    --audio-window trim -o "$folder/model" 2>/dev/null | grep -c num_batches_tracked >"$folder/out"
+    -o "$folder/model" 2>/dev/null | grep -c num_batches_tracked >"$folder/out"
 [ "$(cat "$folder/out")" = 12 ] || fail "--left-over names $(cat "$folder/out") of 12"
 
 # the window that it was not trained with is told of
@@ -37,7 +40,7 @@ grep -q 'trained with --audio-window trim; with exact they make' "$folder/err" |
 
 # ---- copied: needs its parts no longer ----
 "$mome" assemble --copy --audio "$whisper" --video "$video" --llm "$llm" --adapters $tiny \
-    --audio-window trim -o "$folder/copy" >/dev/null 2>&1
+    -o "$folder/copy" >/dev/null 2>&1
 mkdir "$folder/away"
 mv "$whisper" "$video" "$llm" "$folder/away"
 "$mome" $words --model "$folder/copy" $clip | awk '{ $6 = ""; print }' >"$folder/got"

@@ -88,7 +88,7 @@ refused 1 "the configuration says 24x32" inspect "$damaged"
 echo '{' >"$damaged/config.json"
 refused 1 "$damaged/config.json" inspect "$damaged"
 rm "$damaged/config.json"
-refused 1 "$damaged/config.json" transcribe --model "$damaged" $clip
+refused 1 "$damaged: this is not a model folder" transcribe --model "$damaged" $clip
 "$mome" inspect --tensors "$model" | grep -q 'mome.layers.0' || fail "inspect --tensors"
 
 # ---- full disk ----

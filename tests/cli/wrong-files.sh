@@ -119,9 +119,8 @@ change whisper/model.safetensors norm/model.safetensors \
 wrong audio norm 'model.encoder.layers.3.fc2.bias'
 
 # ---- in place of a model folder ----
-wrong model whisper 'whisper/'
-wrong model "$tiny/model.safetensors" 'model.safetensors'
-wrong model avhubert.pt 'avhubert.pt'
-wrong model nothing 'config.json'
+for path in whisper llama avhubert.pt nothing "$tiny/model.safetensors" "$project/samples"; do
+    wrong model "$path" 'this is not a model folder (config.json, tokenizer.json, model.safetensors)'
+done
 wrong model missing 'no such model folder'
 echo "$cases cases"
