@@ -332,18 +332,17 @@ static int walk_root(struct torch *t, struct pickle_value *root, struct error *e
     struct walk w = {.t = t, .tensors = true};
     const struct pickle_value *model = NULL;
     struct pairs pairs = {0}; /* none: an object is walked as a whole */
-    if (root->kind == PICKLE_DICT || root->count)
-        pairs = pairs_of(root);
-    int rc = walk_model(&w, pairs, &model, err);
-    if (rc)
-        return rc;
     if (torch_tensor_args(root))
         return error_set(err, ERROR_FORMAT, "%s: a single tensor without a name", t->path);
-    w.facts = true;
-    w.tensors = !model;
+    if (root->kind == PICKLE_DICT || root->count)
+        pairs = pairs_of(root);
+    w.facts = pairs.count == 0;
     if (!pairs.count)
         return walk_value(&w, root, err);
     root->marks |= ON_PATH;
+    int rc = walk_model(&w, pairs, &model, err);
+    w.facts = true;
+    w.tensors = !model;
     for (size_t i = 0; !rc && i < pairs.count; i++) {
         const struct pickle_value *key = pairs.items[2 * i];
         struct pickle_value *v = pairs.items[2 * i + 1];
