@@ -200,6 +200,38 @@ static void test_save_and_load(void **state)
     }
 }
 
+/* Names in a text are tokens only where that is asked for; added ones too, and after a save. */
+static void test_special(void **state)
+{
+    (void)state;
+    struct error err;
+    struct tokenizer *t = train(corpus, NULL);
+    const char *text = "blue<audio><more> now";
+    assert_int_equal(tokenizer_add_special(t, "<more>", &err), 0);
+    for (int again = 0; again < 2; again++) {
+        int32_t *plain, ids[64], wanted[64];
+        int64_t count = encode(t, &plain, "blue", 4);
+        memcpy(wanted, plain, (size_t)count * sizeof *plain);
+        memory_free(plain);
+        wanted[count++] = tokenizer_special(t, "<audio>");
+        wanted[count++] = tokenizer_special(t, "<more>");
+        int64_t more = encode(t, &plain, " now", 4);
+        memcpy(wanted + count, plain, (size_t)more * sizeof *plain);
+        memory_free(plain);
+        assert_true(tokenizer_room(t, strlen(text)) <= 64);
+        assert_int_equal(tokenizer_encode_special(t, ids, text, strlen(text), &err), count + more);
+        assert_memory_equal(ids, wanted, (size_t)(count + more) * sizeof *ids);
+        int64_t without = encode(t, &plain, text, strlen(text));
+        for (int64_t i = 0; i < without; i++)
+            assert_true(plain[i] < tokenizer_special(t, "<pad>"));
+        memory_free(plain);
+        assert_int_equal(tokenizer_save(t, path, &err), 0);
+        tokenizer_free(t);
+        assert_int_equal(tokenizer_load(&t, path, &err), 0);
+    }
+    tokenizer_free(t);
+}
+
 /* A piece of a million bytes, all of them joinable, must not take a quadratic time. */
 static void test_long_piece(void **state)
 {
@@ -403,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_save_and_load),     cmocka_unit_test(test_long_piece),
         cmocka_unit_test(test_bad_files),         cmocka_unit_test(test_hostile_expression),
         cmocka_unit_test(test_published_layouts), cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_special),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
