@@ -24,6 +24,7 @@ struct pickle {
     struct pickle_value *root; /* NULL: not stopped yet */
     struct pickle_value none;  /* stands in after a fault */
     const char *fault;         /* the first; NULL: all is well */
+    bool full;                 /* the fault is that PICKLE_LIMIT is reached */
 };
 
 static void fail(struct pickle *p, const char *fault)
@@ -32,12 +33,18 @@ static void fail(struct pickle *p, const char *fault)
         p->fault = fault;
 }
 
+static void fail_full(struct pickle *p)
+{
+    fail(p, "it needs more memory than is accepted");
+    p->full = true;
+}
+
 /* 64 bytes are what the arena may add for alignment. */
 static void *allocate(struct pickle *p, size_t bytes)
 {
     size_t left = p->arena.limit - p->arena.used;
     if (left < 64 || bytes > left - 64) {
-        fail(p, "it needs more memory than is accepted");
+        fail_full(p);
         return NULL;
     }
     return arena_alloc(&p->arena, bytes);
@@ -50,7 +57,7 @@ static bool reserve(struct pickle *p, struct pickle_value ***items, size_t count
     if (more <= *room - count)
         return true;
     if (more > PICKLE_LIMIT) {
-        fail(p, "it needs more memory than is accepted");
+        fail_full(p);
         return false;
     }
     size_t wanted = 2 * (count + more) < 8 ? 8 : 2 * (count + more);
@@ -549,8 +556,8 @@ static int run(struct pickle *p, const char *path, struct error *err)
     if (p->in.failed)
         return error_set(err, ERROR_FORMAT, "%s: its pickle is truncated", path);
     if (p->fault)
-        return error_set(err, ERROR_FORMAT, "%s: bad pickle, byte %zu (0x%02x): %s", path, at, op,
-                         p->fault);
+        return error_set(err, p->full ? ERROR_LIMIT : ERROR_FORMAT,
+                         "%s: bad pickle, byte %zu (0x%02x): %s", path, at, op, p->fault);
     return 0;
 }
 

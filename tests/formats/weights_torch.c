@@ -674,6 +674,21 @@ static void test_damaged(void **state)
     }
 }
 
+/* A memo as large as the file is long would be more than a pickle may have. */
+static void test_memory(void **state)
+{
+    (void)state;
+    static const char start[] = "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\x02Nr\0\0\0\x03.";
+    const size_t size = 0x03000001;
+    unsigned char *bytes = calloc(size, 1);
+    struct torch *t;
+    struct error err;
+    memcpy(bytes, start, sizeof start - 1);
+    assert_int_equal(torch_read(&t, bytes, size, path, &err), ERROR_LIMIT);
+    assert_non_null(strstr(err.message, "more memory"));
+    free(bytes);
+}
+
 static void test_sniff(void **state)
 {
     (void)state;
@@ -694,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_mazes),          cmocka_unit_test(test_lying_archives),
         cmocka_unit_test(test_zip64),          cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_damaged),        cmocka_unit_test(test_sniff),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
