@@ -679,7 +679,7 @@ static void test_memory(void **state)
 {
     (void)state;
     static const char start[] = "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\x02Nr\0\0\0\x03.";
-    const size_t size = 0x03000001;
+    const size_t size = 0x03001000;
     unsigned char *bytes = calloc(size, 1);
     struct torch *t;
     struct error err;
