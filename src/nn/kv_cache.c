@@ -10,9 +10,9 @@ int kv_cache_init(struct kv_cache *k, int layers, int slots, int64_t capacity, i
     assert(layers > 0 && slots > 0 && capacity > 0 && width > 0);
     *k = (struct kv_cache){.layers = layers, .slots = slots, .width = width, .capacity = capacity};
     size_t layer = (size_t)slots * (size_t)capacity * (size_t)width;
-    k->keys = memory_new(layer, (size_t)layers * sizeof(float));
-    k->values = memory_new(layer, (size_t)layers * sizeof(float));
-    k->scratch = memory_new(layer, sizeof(float));
+    k->keys = memory_new(layer, (size_t)layers * sizeof *k->keys);
+    k->values = memory_new(layer, (size_t)layers * sizeof *k->values);
+    k->scratch = memory_new(layer, sizeof *k->scratch);
     k->slot = memory_new((size_t)slots, 2 * sizeof *k->slot);
     if (k->keys && k->values && k->scratch && k->slot)
         return 0;
@@ -35,7 +35,8 @@ void kv_cache_clear(struct kv_cache *k)
     memset(k->slot, 0, (size_t)k->slots * sizeof *k->slot);
 }
 
-static float *slot_row(const struct kv_cache *k, float *numbers, int layer, int slot, int64_t row)
+static uint16_t *slot_row(const struct kv_cache *k, uint16_t *numbers, int layer, int slot,
+                          int64_t row)
 {
     return numbers + (((int64_t)layer * k->slots + slot) * k->capacity + row) * k->width;
 }
@@ -47,15 +48,15 @@ static int64_t first_new_row(const struct kv_cache *k, int i, int parent)
     return to->prompt == from->prompt && to->prompt != 0 ? from->prompt_rows : 0;
 }
 
-static void reorder_numbers(struct kv_cache *k, float *numbers, int layer, const int32_t *parents,
-                            int count)
+static void reorder_numbers(struct kv_cache *k, uint16_t *numbers, int layer,
+                            const int32_t *parents, int count)
 {
     for (int pass = 0; pass < 2; pass++) /* all out, then all in: a parent may be overwritten */
         for (int i = 0; i < count; i++) {
             int64_t first = first_new_row(k, i, parents[i]);
             size_t bytes =
-                (size_t)((k->slot[parents[i]].length - first) * k->width) * sizeof(float);
-            float *scratch = slot_row(k, k->scratch, 0, i, first);
+                (size_t)((k->slot[parents[i]].length - first) * k->width) * sizeof *numbers;
+            uint16_t *scratch = slot_row(k, k->scratch, 0, i, first);
             if (parents[i] == i)
                 continue;
             if (pass == 0)
@@ -78,12 +79,14 @@ void kv_cache_reorder(struct kv_cache *k, const int32_t *parents, int count)
     memcpy(k->slot, after, (size_t)count * sizeof *after);
 }
 
-static struct tensor *layer_view(struct kv_cache *k, struct compute *c, float *numbers, int layer)
+static struct tensor *layer_view(struct kv_cache *k, struct compute *c, uint16_t *numbers,
+                                 int layer)
 {
     struct tensor *t = arena_alloc(c->arena, sizeof *t);
     *t = (struct tensor){.dims = 2,
                          .shape = {(int64_t)k->slots * k->capacity, k->width},
-                         .data = slot_row(k, numbers, layer, 0, 0)};
+                         .stored = slot_row(k, numbers, layer, 0, 0),
+                         .dtype = DTYPE_BF16};
     return t;
 }
 
@@ -101,10 +104,10 @@ void kv_cache_append(struct kv_cache *k, int layer, int slot, const float *keys,
                      const float *values, int64_t rows)
 {
     int64_t length = k->slot[slot].length;
-    size_t bytes = (size_t)(rows * k->width) * sizeof(float);
     assert(slot < k->slots && length + rows <= k->capacity);
-    memcpy(slot_row(k, k->keys, layer, slot, length), keys, bytes);
-    memcpy(slot_row(k, k->values, layer, slot, length), values, bytes);
+    dtype_from_float(slot_row(k, k->keys, layer, slot, length), DTYPE_BF16, keys, rows * k->width);
+    dtype_from_float(slot_row(k, k->values, layer, slot, length), DTYPE_BF16, values,
+                     rows * k->width);
 }
 
 void kv_cache_advance(struct kv_cache *k, int slot, int64_t rows)

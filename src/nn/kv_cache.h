@@ -1,5 +1,5 @@
 /*
- * Keys and values of past tokens. keys and values are [layers][slots][capacity, width] float32; a
+ * Keys and values of past tokens. keys and values are [layers][slots][capacity, width] bfloat16; a
  * slot is one sequence (a request, later a beam). One layer of all slots is one tensor
  * [slots * capacity, width], so the attention op reads it in place by spans.
  *
@@ -21,9 +21,9 @@ struct kv_slot {
 struct kv_cache {
     int layers, slots, width;
     int64_t capacity;
-    float *keys, *values, *scratch; /* scratch: [slots, capacity, width], for reordering */
-    struct kv_slot *slot;           /* [slots], and as many again for reordering */
-    int64_t prompts;                /* prefills so far */
+    uint16_t *keys, *values, *scratch; /* scratch: [slots, capacity, width], for reordering */
+    struct kv_slot *slot;              /* [slots], and as many again for reordering */
+    int64_t prompts;                   /* prefills so far */
 };
 
 int kv_cache_init(struct kv_cache *k, int layers, int slots, int64_t capacity, int width,
@@ -35,8 +35,8 @@ void kv_cache_clear(struct kv_cache *k); /* all slots empty; memory kept */
    makes `count` beams of it. */
 void kv_cache_reorder(struct kv_cache *k, const int32_t *parents, int count);
 
-/* For the model: plain views of one layer, and the rows of a sequence put behind a slot's end (its
-   length grows by kv_cache_advance, once all layers have theirs). */
+/* For the model: stored BF16 views of one layer, and the rows of a sequence put behind a slot's end
+   (its length grows by kv_cache_advance, once all layers have theirs). */
 struct tensor *kv_cache_keys(struct kv_cache *k, struct compute *c, int layer);
 struct tensor *kv_cache_values(struct kv_cache *k, struct compute *c, int layer);
 void kv_cache_append(struct kv_cache *k, int layer, int slot, const float *keys,

@@ -11,7 +11,7 @@
  */
 #include "tensor/cpu/simd.h"
 #include "tensor/cpu/products.h"
-#include "tensor/cpu/reference_stored.h"
+#include "tensor/cpu/stored.h"
 
 /* ---- doors -------------------------------------------------------------------------------- */
 
@@ -30,6 +30,10 @@ DOOR(attention,
      (float *y, float *log_sum, const float *q, const float *k, const float *v,
       const struct attention *a, int64_t q_rows, int64_t d, enum precision precision),
      (y, log_sum, q, k, v, a, q_rows, d, precision))
+DOOR(attention_cached,
+     (float *y, const float *q, const uint16_t *k, const uint16_t *v, const struct attention *a,
+      int64_t q_rows, int64_t d),
+     (y, q, k, v, a, q_rows, d))
 DOOR(attention_backward,
      (float *dq, float *dk, float *dv, const float *dy, const float *y, const float *log_sum,
       const float *q, const float *k, const float *v, const struct attention *a, int64_t q_rows,
@@ -156,7 +160,7 @@ const struct device device_cpu = {
     .convolution_backward_input = product_convolution_backward_input,
     .convolution_backward_weight = product_convolution_backward_weight,
     .attention = attention,
-    .attention_cached = reference_attention_cached,
+    .attention_cached = attention_cached,
     .attention_backward = attention_backward,
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
@@ -181,7 +185,7 @@ const struct device device_cpu = {
     .add_periodic_backward = add_periodic_backward,
     .rope = rope,
     .gather_rows = gather_rows,
-    .gather_stored = reference_gather_stored,
+    .gather_stored = stored_gather,
     .scatter_add_rows = scatter_add_rows,
     .copy_columns = copy_columns,
     .pool_rows = pool_rows,

@@ -11,9 +11,9 @@
  */
 #include "tensor/cpu/products.h"
 #include "tensor/cpu/onednn.h"
-#include "tensor/cpu/reference_stored.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
+#include "tensor/cpu/stored.h"
 
 #include <string.h>
 
@@ -167,7 +167,7 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
     if (weight->stored) {
-        reference_linear(y, x, weight, bias, rows, precision);
+        stored_linear(y, x, weight, bias, rows, precision);
         return;
     }
     bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0;
@@ -199,7 +199,7 @@ void product_linear_backward_input(float *dx, const float *dy, struct tensor *we
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
     if (weight->stored) {
-        reference_linear_backward_input(dx, dy, weight, rows, precision);
+        stored_linear_backward_input(dx, dy, weight, rows, precision);
         return;
     }
     product_gemm(&(struct gemm){.m = rows,

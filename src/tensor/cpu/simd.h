@@ -12,17 +12,22 @@ struct simd {
     struct device device; /* every entry but those of products and convolutions */
     /* rows of `width` floats, `stride` apart, to dense bfloat16 (nearest, ties to even) */
     void (*to_bf16)(uint16_t *to, const float *from, int64_t rows, int64_t width, int64_t stride);
-    /* y [rows, out] = x [rows, in] w [out, in]^T + bias, for few rows; bfloat16: may be NULL */
+    /* y [rows, out] = x [rows, in] w [out, in]^T + bias, for few rows */
     void (*few_rows)(float *y, const float *x, const float *w, const float *bias, int64_t rows,
                      int64_t in, int64_t out);
-    void (*few_rows_bf16)(float *y, const uint16_t *x, const uint16_t *w, const float *bias,
-                          int64_t rows, int64_t in, int64_t out);
     /* The same in bfloat16, any number of rows, with a weight [out, in] that panels_fill laid out
        in panels_bytes of memory (64-byte aligned); in even. NULL where there is no bfloat16. */
     int64_t (*panels_bytes)(int64_t in, int64_t out);
     void (*panels_fill)(void *panels, const float *weight, int64_t in, int64_t out);
     void (*panels_product)(float *y, const uint16_t *x, const void *panels, const float *bias,
                            int64_t rows, int64_t in, int64_t out);
+    /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and of
+       block types, x rounded to 8 bits, for any number of rows. */
+    void (*dequantise)(float *to, enum dtype type, const void *from, int64_t count);
+    void (*few_rows_stored)(float *y, const float *x, const struct tensor *weight,
+                            const float *bias, int64_t rows);
+    void (*linear_rounded)(float *y, const float *x, const struct tensor *weight, const float *bias,
+                           int64_t rows);
     /* A weight laid out once for direct_convolution, as `packed` (else NULL): how much memory it
        takes, 64-byte aligned (0: not made for this shape), and doing it. */
     int64_t (*direct_bytes)(const struct convolution_sizes *s);

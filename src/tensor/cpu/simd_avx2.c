@@ -20,4 +20,44 @@ static inline float vec_sum(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+/* ---- bytes, four to a lane (simd_stored.h) ---- */
+
+typedef int32_t ivec __attribute__((vector_size(32)));
+#define BYTES_UNSIGNED 0
+
+/* to[k]: dword k of 16 bytes, of each of 8 rows */
+static inline void ivec_columns(ivec *to, const uint8_t *from, int64_t stride)
+{
+    __m256i r[4];
+    for (int j = 0; j < 4; j++) {
+        const uint8_t *row = from + j * stride;
+        r[j] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
+        r[j] =
+            _mm256_inserti128_si256(r[j], _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
+    }
+    __m256i a = _mm256_unpacklo_epi32(r[0], r[1]), b = _mm256_unpackhi_epi32(r[0], r[1]);
+    __m256i c = _mm256_unpacklo_epi32(r[2], r[3]), d = _mm256_unpackhi_epi32(r[2], r[3]);
+    to[0] = (ivec)_mm256_unpacklo_epi64(a, c);
+    to[1] = (ivec)_mm256_unpackhi_epi64(a, c);
+    to[2] = (ivec)_mm256_unpacklo_epi64(b, d);
+    to[3] = (ivec)_mm256_unpackhi_epi64(b, d);
+}
+
+/* sum + the four products of code and x in each lane; |code| <= 128, |x| <= 127, so that pairs of
+   products stay within 16 bits */
+static inline ivec ivec_dot(ivec sum, ivec code, ivec x)
+{
+    __m256i size = _mm256_abs_epi8((__m256i)code);
+    __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8((__m256i)x, (__m256i)code));
+    return sum + (ivec)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* the half float in the low bits of each lane */
+static inline __m256 vec_halves(ivec v)
+{
+    __m256i low = _mm256_and_si256((__m256i)v, _mm256_set1_epi32(0xffff));
+    __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+}
+
 #include "tensor/cpu/simd_body.h"

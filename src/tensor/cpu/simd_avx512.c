@@ -19,4 +19,40 @@ static inline __m512 vec_pairs(__m512 a, __m512 b, __m512 c)
     return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
 }
 
+/* ---- bytes, four to a lane (simd_stored.h) ---- */
+
+typedef int32_t ivec __attribute__((vector_size(64)));
+#define BYTES_UNSIGNED 1
+
+/* to[k]: dword k of 16 bytes, of each of 16 rows */
+static inline void ivec_columns(ivec *to, const uint8_t *from, int64_t stride)
+{
+    __m512i r[4];
+    for (int j = 0; j < 4; j++) {
+        const uint8_t *row = from + j * stride;
+        r[j] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 8 * stride)), 2);
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 12 * stride)), 3);
+    }
+    __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
+    __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
+    to[0] = (ivec)_mm512_unpacklo_epi64(a, c);
+    to[1] = (ivec)_mm512_unpackhi_epi64(a, c);
+    to[2] = (ivec)_mm512_unpacklo_epi64(b, d);
+    to[3] = (ivec)_mm512_unpackhi_epi64(b, d);
+}
+
+/* sum + the four products of code (unsigned) and x (signed) in each lane */
+static inline ivec ivec_dot(ivec sum, ivec code, ivec x)
+{
+    return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)code, (__m512i)x);
+}
+
+/* the half float in the low bits of each lane */
+static inline __m512 vec_halves(ivec v)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)v));
+}
+
 #include "tensor/cpu/simd_body.h"

@@ -16,14 +16,18 @@
 #include "tensor/cpu/simd_tile.h"
 #include "tensor/cpu/simd_dots.h"
 #include "tensor/cpu/simd_panels.h"
+#include "tensor/cpu/simd_dequantise.h"
+#include "tensor/cpu/simd_stored.h"
 #include "tensor/cpu/simd_direct.h"
 #include "tensor/cpu/simd_attention.h"
+#include "tensor/cpu/simd_attention_cached.h"
 
 const struct simd SIMD_TABLE = {
     .device =
         {
             .name = "cpu",
             .attention = attention,
+            .attention_cached = attention_cached,
             .attention_backward = attention_backward,
             .layer_norm = layer_norm,
             .layer_norm_backward = layer_norm_backward,
@@ -67,12 +71,14 @@ const struct simd SIMD_TABLE = {
         },
     .to_bf16 = to_bf16,
     .few_rows = few_rows,
-    .few_rows_bf16 = FEW_ROWS_BF16,
 #if HAS_BF16
     .panels_bytes = panels_bytes,
     .panels_fill = panels_fill,
     .panels_product = panels_product,
 #endif
+    .dequantise = dequantise,
+    .few_rows_stored = few_rows_stored,
+    .linear_rounded = linear_rounded,
     .direct_bytes = direct_bytes,
     .direct_fill = direct_fill,
     .convolution_end = convolution_end,

@@ -1,0 +1,107 @@
+/* Stored weights: who computes which product, by measurement (docs/performance.md). */
+#include "tensor/cpu/stored.h"
+#include "tensor/cpu/products.h"
+#include "tensor/cpu/scratch.h"
+#include "tensor/cpu/simd.h"
+
+#include <string.h>
+
+enum {
+    CHUNK = 256,    /* rows of a weight, whose floats then fit the second cache */
+    FEW_ROWS = 8,   /* of x */
+    PARALLEL = 4096 /* numbers from which threads pay */
+};
+
+static const char *stored_row(const struct tensor *t, int64_t row)
+{
+    return (const char *)t->stored + dtype_bytes(t->dtype, tensor_width(t)) * row;
+}
+
+/* Rows [first, first + rows) as floats. */
+static void chunk_read(float *to, const struct tensor *t, int64_t first, int64_t rows)
+{
+    const struct simd *simd = simd_best();
+    int64_t width = tensor_width(t);
+#pragma omp parallel for if (rows * width > PARALLEL) schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        simd->dequantise(to + r * width, t->dtype, stored_row(t, first + r), width);
+}
+
+static float *chunk_new(const struct tensor *t)
+{
+    return scratch_take(sizeof(float) * CHUNK * (size_t)tensor_width(t));
+}
+
+static int64_t chunk_rows(const struct tensor *t, int64_t first)
+{
+    int64_t left = tensor_rows(t) - first;
+    return left < CHUNK ? left : CHUNK;
+}
+
+static void linear_chunks(float *y, const float *x, const struct tensor *weight, const float *bias,
+                          int64_t rows, enum precision precision)
+{
+    int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    float *chunk = chunk_new(weight);
+    for (int64_t o = 0; o < out; o += CHUNK) {
+        chunk_read(chunk, weight, o, chunk_rows(weight, o));
+        product_gemm(&(struct gemm){.trans_b = true,
+                                    .m = rows,
+                                    .n = chunk_rows(weight, o),
+                                    .k = in,
+                                    .lda = in,
+                                    .ldb = in,
+                                    .ldc = out,
+                                    .a = x,
+                                    .b = chunk,
+                                    .bias = bias ? bias + o : NULL,
+                                    .c = y + o,
+                                    .precision = precision});
+    }
+    scratch_give(chunk);
+}
+
+void stored_linear(float *y, const float *x, const struct tensor *weight, const float *bias,
+                   int64_t rows, enum precision precision)
+{
+    const struct simd *simd = simd_best();
+    if (precision == PRECISION_BF16 && dtype_block(weight->dtype) > 1)
+        simd->linear_rounded(y, x, weight, bias, rows);
+    else if (rows <= FEW_ROWS)
+        simd->few_rows_stored(y, x, weight, bias, rows);
+    else
+        linear_chunks(y, x, weight, bias, rows, precision);
+}
+
+void stored_linear_backward_input(float *dx, const float *dy, const struct tensor *weight,
+                                  int64_t rows, enum precision precision)
+{
+    int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    float *chunk = chunk_new(weight);
+    for (int64_t o = 0; o < out; o += CHUNK) {
+        chunk_read(chunk, weight, o, chunk_rows(weight, o));
+        product_gemm(&(struct gemm){.m = rows,
+                                    .n = in,
+                                    .k = chunk_rows(weight, o),
+                                    .lda = out,
+                                    .ldb = in,
+                                    .ldc = in,
+                                    .beta = 1,
+                                    .a = dy + o,
+                                    .b = chunk,
+                                    .c = dx,
+                                    .precision = precision});
+    }
+    scratch_give(chunk);
+}
+
+void stored_gather(float *y, const struct tensor *table, const int32_t *index, int64_t count)
+{
+    const struct simd *simd = simd_best();
+    int64_t width = tensor_width(table);
+    for (int64_t i = 0; i < count; i++)
+        if (index[i] < 0)
+            memset(y + i * width, 0, sizeof *y * (size_t)width);
+        else
+            simd->dequantise(y + i * width, table->dtype, stored_row(table, index[i]), width);
+}
