@@ -69,6 +69,7 @@ struct tokenizer {
     bool whole_pieces; /* a piece that is a token is taken whole, learned or not (ignore_merges) */
     bool nfc;
     bool marks;     /* SentencePiece type: spaces are "▁" */
+    bool apart;     /* no merge reaches over the place before a mark that follows no mark */
     bool metaspace; /* marks are put by the pre-tokenizer, not by the normalizer */
     enum prefix prefix;
     struct split split;

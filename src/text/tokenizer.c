@@ -191,9 +191,23 @@ static int register_added(struct tokenizer *t, int32_t id, struct error *err)
     return good ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
 }
 
+/* Does a mark follow something else in the token? */
+static bool has_inner_mark(const struct tokenizer *t, int32_t id)
+{
+    const char *token = token_bytes(t, id), *end = token + t->tokens[id].length, *at = token;
+    while ((at = memmem(at, (size_t)(end - at), TOKENIZER_MARK, 3)) != NULL) {
+        if (at > token && (at - token < 3 || memcmp(at - 3, TOKENIZER_MARK, 3) != 0))
+            return true;
+        at += 3;
+    }
+    return false;
+}
+
 static int rank_merges(struct tokenizer *t, struct error *err)
 {
+    t->apart = t->marks && !t->whole_pieces;
     for (int rank = 0; rank < t->merge_count; rank++) {
+        t->apart = t->apart && !has_inner_mark(t, t->merges[rank].joined);
         size_t before = t->ranks.count;
         int64_t *value = pairs_put(&t->ranks, t->merges[rank].pair);
         if (!value)

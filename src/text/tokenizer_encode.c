@@ -2,7 +2,7 @@
  * Encoding a piece: its bytes or characters are a chain of symbols; a heap holds the pairs of
  * neighbours that have a rank, keyed by (rank, position), so the smallest key is the pair learned
  * first, leftmost. A key is stale when the pair at its position is no longer the one of its rank.
- * O(n log n), however long the piece is: of SentencePiece type a text is one piece.
+ * O(n log n), however long the piece is: of SentencePiece type a text may be one piece.
  */
 #include "base/memory.h"
 #include "text/bpe.h"
@@ -206,6 +206,22 @@ void tokenizer_normalize(const struct tokenizer *t, struct strbuf *out, const ch
         strbuf_add(out, text, length);
 }
 
+/* One piece; but where no merge reaches over them, words may as well be encoded one by one, which
+   is faster. */
+static int encode_whole(struct encoder *e, const char *text, size_t length)
+{
+    const char *end = text + length, *next;
+    int rc = 0;
+    for (; text < end && !rc; text = next) {
+        for (next = text; end - next >= 3 && memcmp(next, TOKENIZER_MARK, 3) == 0;)
+            next += 3;
+        next = e->t->apart ? memmem(next, (size_t)(end - next), TOKENIZER_MARK, 3) : NULL;
+        next = next ? next : end;
+        rc = encode_piece(e, text, (size_t)(next - text));
+    }
+    return rc;
+}
+
 /* first: the text begins with this. */
 static int pre_tokenize(struct encoder *e, const char *text, size_t length, bool first)
 {
@@ -226,8 +242,8 @@ static int pre_tokenize(struct encoder *e, const char *text, size_t length, bool
         text = e->ready.data;
         length = e->ready.length;
     }
-    if (t->marks && !t->split.count) /* bytes that are no UTF-8 do not part it */
-        return encode_piece(e, text, length);
+    if (t->marks && !t->split.count)
+        return encode_whole(e, text, length);
     return split_run(&t->split, text, length, encode_piece, e, e->err);
 }
 
