@@ -409,8 +409,10 @@ static int load_one(struct part *p, struct param_entry *entry, char missing[STOR
             fill_in(scale_name, sizeof scale_name, r->scale, captures);
             scale = part_find(p, scale_name);
         }
-        if (from && (scale || !r->scale))
+        if (from && (scale || !r->scale)) {
+            missing[0] = '\0';
             return part_give(p, entry, r, from, scale, err);
+        }
         if (!missing[0])
             snprintf(missing, STORED_MAX_NAME, "%s", name);
     }

@@ -197,8 +197,9 @@ def avhubert():
     new = {k: v for k, v in t.items() if not k.startswith(p + "weight_")}
     new[p + "parametrizations.weight.original0"] = t[p + "weight_g"]
     new[p + "parametrizations.weight.original1"] = t[p + "weight_v"]
-    save_file({k: x.half() if x.is_floating_point() else x for k, x in new.items()},
-              path("avhubert_parametrized.safetensors"))
+    new = {k: x.half() if x.is_floating_point() else x for k, x in new.items()}
+    torch.save({"cfg": {"model": arch}, "model": new}, path("avhubert_parametrized.pt"),
+               _use_new_zipfile_serialization=False)
 
     v = t[p + "weight_v"].double()
     w = t[p + "weight_g"].double() * v / v.square().sum((0, 1), keepdim=True).sqrt()

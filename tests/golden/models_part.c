@@ -196,6 +196,7 @@ static void avhubert_pretrained_and_fine_tuned(void **unused)
     } files[] = {
         {DATA "avhubert_pretrained.pt", "AV-HuBERT, 2 layers of 16 (fairseq, F16)", 3 + 14},
         {DATA "avhubert_finetuned.pt", "AV-HuBERT, 2 layers of 16 (fairseq, F32)", 1 + 14},
+        {DATA "avhubert_parametrized.pt", "AV-HuBERT, 2 layers of 16 (fairseq, F16)", 14},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct loaded l;
