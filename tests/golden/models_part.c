@@ -13,6 +13,7 @@
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "text/tokenizer.h"
+#include "weights/checkpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -667,6 +668,54 @@ static void adapters_of_omni_avsr(void **unused)
     folder_remove(folder);
 }
 
+/* Llama-AVSR: one projector, stacked frames, a layer norm that is there because its keys are. */
+static void adapters_of_llama_avsr(void **unused)
+{
+    (void)unused;
+    static float numbers_of[12 * 48];
+    const struct checkpoint_tensor tensors[] = {
+        {"audio_proj.0.weight", 2, (int64_t[]){12, 48}, numbers_of, DTYPE_F32},
+        {"audio_proj.0.bias", 1, (int64_t[]){12}, numbers_of, DTYPE_F32},
+        {"audio_proj.2.weight", 2, (int64_t[]){32, 12}, numbers_of, DTYPE_F32},
+        {"audio_proj.2.bias", 1, (int64_t[]){32}, numbers_of, DTYPE_F32},
+        {"audio_proj.3.weight", 1, (int64_t[]){32}, numbers_of, DTYPE_F32},
+        {"audio_proj.3.bias", 1, (int64_t[]){32}, numbers_of, DTYPE_F32},
+        {"llm.model.embed_tokens.weight", 2, (int64_t[]){9, 32}, numbers_of, DTYPE_F32},
+        {"llm.model.layers.0.self_attn.lora_down_Q.audio.weight", 2, (int64_t[]){1, 32}, numbers_of,
+         DTYPE_F32},
+    };
+    struct assemble_options options = {
+        .paths = {[PART_AUDIO] = DATA "whisper_hf", [PART_LLM] = DATA "qwen2_hf"},
+        .audio_rates = {3},
+        .audio_rate_count = 1};
+    struct assemble_report report;
+    struct error err;
+    char folder[32], path[] = "/tmp/mome-test-XXXXXX";
+    for (int i = 0; i < 12 * 48; i++)
+        numbers_of[i] = (float)i;
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(checkpoint_save(path, NULL, tensors, 7, &err), 0);
+    options.paths[PART_ADAPTERS] = path;
+    struct recognizer *r = assemble(&options, folder, &report);
+    assert_true(r->config.projector.stack && r->config.projector.norm && !r->config.has_video);
+    assert_int_equal(r->config.projector.audio_rates[0], 3);
+    assert_true(r->audio_projectors[0].norm.weight.data[31] == 31);
+    assert_int_equal(r->config.llm.extra_tokens, 5); /* the last five of nine rows */
+    assert_true(r->llm.extra.data[0] == 4 * 32);
+    recognizer_free(r);
+    assemble_report_release(&report);
+    folder_remove(folder);
+    options.audio_rates[0] = 2; /* 48 numbers are not two frames of 16 */
+    assert_int_equal(recognizer_assemble(&options, &report, &err), ERROR_FORMAT);
+    assert_non_null(strstr(err.message, "projectors of 48 numbers, the encoder has 16 (rate 2)"));
+    assert_int_equal(checkpoint_save(path, NULL, tensors, 8, &err), 0);
+    assert_int_equal(recognizer_assemble(&options, &report, &err), ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "LoRA of its own for each task"));
+    unlink(path);
+}
+
 static void assembling_needs_parts(void **unused)
 {
     (void)unused;
@@ -698,6 +747,7 @@ int main(void)
         cmocka_unit_test(referenced_copied_and_saved_again),
         cmocka_unit_test(training_beside_stored_weights),
         cmocka_unit_test(adapters_of_omni_avsr),
+        cmocka_unit_test(adapters_of_llama_avsr),
         cmocka_unit_test(assembling_needs_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
