@@ -19,8 +19,9 @@ static const char help_text[] =
     "                   licence does not allow commercial use\n"
     "  --llm L          Llama 2, 3, 3.1, 3.2, TinyLlama, SmolLM2, Qwen2, Qwen2.5: folder or GGUF\n"
     "  --adapters A     what was trained to join them: a Llama-AVSR or Omni-AVSR checkpoint, or a\n"
-    "                   model folder of this program. Without it, projectors and experts start at\n"
-    "                   random and the model must be trained (mome train) before it says anything\n"
+    "                   model folder of this program. Without it, projectors and experts are "
+    "random\n"
+    "                   numbers, and what the model says means nothing until they are trained\n"
     "  -o, --output DIR the model folder\n"
     "  --copy           copy all weights into DIR; default: DIR refers to the parts' files\n"
     "  --audio-window W exact (default): sound is padded with silence to 30 s, as Whisper was\n"
@@ -217,7 +218,8 @@ static void print_report(const struct assemble *a, const struct assemble_report 
     if (report->merged)
         printf("LoRA was merged into %lld weights.\n", (long long)report->merged);
     if (!a->options.paths[PART_ADAPTERS])
-        printf("Projectors and experts start at random: train them (mome train).\n");
+        printf("Projectors and experts are random: what it says means nothing until they are "
+               "trained.\n");
     printf("%s is made%s\n", a->options.output,
            a->options.copy ? "" : "; the parts' files must stay where they are");
     fflush(stdout);
