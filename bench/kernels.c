@@ -200,7 +200,8 @@ static void call_attention(const struct run *r)
 {
     struct span spans[128];
     struct attention a = attention_of(r, spans);
-    device->attention(r->d, r->e, r->a, r->b, r->c, &a, r->n[0] * r->n[1], r->n[5], r->precision);
+    device->attention(r->d, r->precision == PRECISION_BF16 ? NULL : r->e, r->a, r->b, r->c, &a,
+                      r->n[0] * r->n[1], r->n[5], r->precision);
 }
 
 static void call_attention_backward(const struct run *r)
@@ -233,7 +234,10 @@ static void attentions(int64_t sequences, int64_t queries, int64_t keys, int64_t
     if (queries == 1) {
         measure(&r, "attention, one query", shape, 8.0 * (double)k, "GB/s");
     } else {
+        measure(&r, "attention, recorded", shape, work, "GFLOP/s");
+        r.precision = PRECISION_BF16;
         measure(&r, "attention", shape, work, "GFLOP/s");
+        r.precision = PRECISION_F32;
         r.call = call_attention_backward;
         measure(&r, "attention backward", shape, 2.5 * work, "GFLOP/s");
     }

@@ -3,39 +3,22 @@
  *
  *     y[r][o] = sum over i of x[r][i] w[o][i]  (+ bias[o])
  *
- * by dot products of rows, 4 x 4 at a time: 16 running sums, 8 loads for 16 multiplications.
- * w in float32, or in bfloat16 with x rounded too (AVX-512 BF16 multiplies pairs).
+ * by dot products of rows, 4 x 4 at a time: 16 running sums, 8 loads for 16 multiplications. In
+ * float32; simd_panels.h is for bfloat16.
  */
 
 struct dots {
     float *y;
-    const void *x, *w;
+    const float *x, *w;
     const float *bias; /* NULL: none */
     int64_t y_stride, x_stride, w_stride, rows, in, out;
 };
 
-#define DOTS_STORE(tail)                                                                           \
-    UNROLL for (int r = 0; r < rows; r++)                                                          \
-    {                                                                                              \
-        UNROLL for (int o = 0; o < outs; o++)                                                      \
-        {                                                                                          \
-            float total = vec_sum(sum[r][o]);                                                      \
-            for (int64_t j = i; j < t->in; j++)                                                    \
-                total += tail(x[r * t->x_stride + j]) * tail(w[o * t->w_stride + j]);              \
-            y[r * t->y_stride + o] = total + (t->bias ? t->bias[out + o] : 0);                     \
-        }                                                                                          \
-    }
-
-INLINE float as_is(float x)
-{
-    return x;
-}
-
 INLINE void dots_block(const struct dots *t, int64_t row, int64_t out, const int rows,
                        const int outs)
 {
-    const float *x = (const float *)t->x + row * t->x_stride;
-    const float *w = (const float *)t->w + out * t->w_stride;
+    const float *x = t->x + row * t->x_stride;
+    const float *w = t->w + out * t->w_stride;
     float *y = t->y + row * t->y_stride + out;
     vec sum[4][4], right[4];
     int64_t i = 0;
@@ -51,45 +34,17 @@ INLINE void dots_block(const struct dots *t, int64_t row, int64_t out, const int
             UNROLL for (int o = 0; o < outs; o++) sum[r][o] = vec_fma(left, right[o], sum[r][o]);
         }
     }
-    DOTS_STORE(as_is)
-}
-
-#if HAS_BF16
-INLINE float widened(uint16_t x)
-{
-    return float_of_bits((int32_t)((uint32_t)x << 16));
-}
-
-INLINE __m512bh load_pairs(const uint16_t *x)
-{
-    return (__m512bh)_mm512_loadu_si512(x);
-}
-
-INLINE void dots_block_bf16(const struct dots *t, int64_t row, int64_t out, const int rows,
-                            const int outs)
-{
-    const uint16_t *x = (const uint16_t *)t->x + row * t->x_stride;
-    const uint16_t *w = (const uint16_t *)t->w + out * t->w_stride;
-    float *y = t->y + row * t->y_stride + out;
-    vec sum[4][4];
-    __m512bh right[4];
-    int64_t i = 0;
     UNROLL for (int r = 0; r < rows; r++)
     {
-        UNROLL for (int o = 0; o < outs; o++) sum[r][o] = vec_set(0);
-    }
-    for (; i + 2 * LANES <= t->in; i += 2 * LANES) {
-        UNROLL for (int o = 0; o < outs; o++) right[o] = load_pairs(w + o * t->w_stride + i);
-        UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int o = 0; o < outs; o++)
         {
-            __m512bh left = load_pairs(x + r * t->x_stride + i);
-            UNROLL for (int o = 0; o < outs; o++) sum[r][o] =
-                _mm512_dpbf16_ps(sum[r][o], left, right[o]);
+            float total = vec_sum(sum[r][o]);
+            for (int64_t j = i; j < t->in; j++)
+                total += x[r * t->x_stride + j] * w[o * t->w_stride + j];
+            y[r * t->y_stride + o] = total + (t->bias ? t->bias[out + o] : 0);
         }
     }
-    DOTS_STORE(widened)
 }
-#endif
 
 /* Four outputs (or, where fewer are left, one at a time) for all rows. */
 #define DOTS_OUTS(block, outs)                                                                     \
@@ -119,21 +74,6 @@ static void dots_1(const struct dots *t, int64_t out)
     DOTS_OUTS(dots_block, 1)
 }
 
-#if HAS_BF16
-static void dots_4_bf16(const struct dots *t, int64_t out)
-{
-    int64_t row = 0;
-    DOTS_OUTS(dots_block_bf16, 4)
-}
-
-static void dots_1_bf16(const struct dots *t, int64_t out)
-{
-    int64_t row = 0;
-    DOTS_OUTS(dots_block_bf16, 1)
-}
-
-#endif
-
 static void dots(const struct dots *t)
 {
     int64_t out = 0;
@@ -157,22 +97,3 @@ static void few_rows(float *y, const float *x, const float *w, const float *bias
                 dots_1(&t, i);
     }
 }
-
-#if HAS_BF16
-#define FEW_ROWS_BF16 few_rows_bf16
-static void few_rows_bf16(float *y, const uint16_t *x, const uint16_t *w, const float *bias,
-                          int64_t rows, int64_t in, int64_t out)
-{
-    const struct dots t = {y, x, w, bias, out, in, in, rows, in, out};
-#pragma omp parallel for if (in * out > PARALLEL_LIMIT) schedule(static)
-    for (int64_t o = 0; o < out; o += 4) {
-        if (o + 4 <= out)
-            dots_4_bf16(&t, o);
-        else
-            for (int64_t i = o; i < out; i++)
-                dots_1_bf16(&t, i);
-    }
-}
-#else
-#define FEW_ROWS_BF16 NULL
-#endif
