@@ -25,18 +25,20 @@ static inline float vec_sum(__m256 v)
 typedef int32_t ivec __attribute__((vector_size(32)));
 #define BYTES_UNSIGNED 0
 
+/* 16 bytes of rows 0 and 4 */
+static inline __m256i ivec_half(const uint8_t *from, int64_t stride)
+{
+    __m256i v = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)from));
+    return _mm256_inserti128_si256(v, _mm_loadu_si128((const __m128i *)(from + 4 * stride)), 1);
+}
+
 /* to[k]: dword k of 16 bytes, of each of 8 rows */
 static inline void ivec_columns(ivec *to, const uint8_t *from, int64_t stride)
 {
-    __m256i r[4];
-    for (int j = 0; j < 4; j++) {
-        const uint8_t *row = from + j * stride;
-        r[j] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
-        r[j] =
-            _mm256_inserti128_si256(r[j], _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
-    }
-    __m256i a = _mm256_unpacklo_epi32(r[0], r[1]), b = _mm256_unpackhi_epi32(r[0], r[1]);
-    __m256i c = _mm256_unpacklo_epi32(r[2], r[3]), d = _mm256_unpackhi_epi32(r[2], r[3]);
+    __m256i r0 = ivec_half(from, stride), r1 = ivec_half(from + stride, stride);
+    __m256i r2 = ivec_half(from + 2 * stride, stride), r3 = ivec_half(from + 3 * stride, stride);
+    __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpackhi_epi32(r0, r1);
+    __m256i c = _mm256_unpacklo_epi32(r2, r3), d = _mm256_unpackhi_epi32(r2, r3);
     to[0] = (ivec)_mm256_unpacklo_epi64(a, c);
     to[1] = (ivec)_mm256_unpackhi_epi64(a, c);
     to[2] = (ivec)_mm256_unpacklo_epi64(b, d);

@@ -24,19 +24,23 @@ static inline __m512 vec_pairs(__m512 a, __m512 b, __m512 c)
 typedef int32_t ivec __attribute__((vector_size(64)));
 #define BYTES_UNSIGNED 1
 
+/* 16 bytes of rows 0, 4, 8 and 12 */
+static inline __m512i ivec_quarter(const uint8_t *from, int64_t stride)
+{
+    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)from));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(from + 4 * stride)), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(from + 8 * stride)), 2);
+    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(from + 12 * stride)), 3);
+}
+
 /* to[k]: dword k of 16 bytes, of each of 16 rows */
 static inline void ivec_columns(ivec *to, const uint8_t *from, int64_t stride)
 {
-    __m512i r[4];
-    for (int j = 0; j < 4; j++) {
-        const uint8_t *row = from + j * stride;
-        r[j] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 8 * stride)), 2);
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(row + 12 * stride)), 3);
-    }
-    __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
-    __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
+    __m512i r0 = ivec_quarter(from, stride), r1 = ivec_quarter(from + stride, stride);
+    __m512i r2 = ivec_quarter(from + 2 * stride, stride);
+    __m512i r3 = ivec_quarter(from + 3 * stride, stride);
+    __m512i a = _mm512_unpacklo_epi32(r0, r1), b = _mm512_unpackhi_epi32(r0, r1);
+    __m512i c = _mm512_unpacklo_epi32(r2, r3), d = _mm512_unpackhi_epi32(r2, r3);
     to[0] = (ivec)_mm512_unpacklo_epi64(a, c);
     to[1] = (ivec)_mm512_unpackhi_epi64(a, c);
     to[2] = (ivec)_mm512_unpacklo_epi64(b, d);

@@ -156,23 +156,33 @@ INLINE void group_6_k(struct group *g, struct group_head *h, const uint8_t *b, i
     g->d[1] = h->d * vec_of(scales << (16 - at) >> 24);
 }
 
+/* As dtype_bytes of a block, but known to the compiler. */
+INLINE int64_t block_bytes(enum dtype type)
+{
+    static const uint8_t bytes[] = {
+        [DTYPE_Q8_0] = 34, [DTYPE_Q4_0] = 18,  [DTYPE_Q4_1] = 20,  [DTYPE_Q5_0] = 22,
+        [DTYPE_Q5_1] = 24, [DTYPE_Q4_K] = 144, [DTYPE_Q5_K] = 176, [DTYPE_Q6_K] = 210,
+    };
+    return bytes[type];
+}
+
 /* Group `index` of the panel whose rows begin at w. */
 INLINE void group_load(struct group *g, struct group_head *h, const enum dtype type,
                        const uint8_t *w, int64_t stride, int64_t index)
 {
-    const uint8_t *k = w + index / 8 * dtype_bytes(type, dtype_block(type));
+    const uint8_t *b = w + index * block_bytes(type), *k = w + index / 8 * block_bytes(type);
     switch (type) {
     case DTYPE_Q4_0:
-        group_32(g, w + index * 18, stride, false, false);
+        group_32(g, b, stride, false, false);
         break;
     case DTYPE_Q4_1:
-        group_32(g, w + index * 20, stride, true, false);
+        group_32(g, b, stride, true, false);
         break;
     case DTYPE_Q5_0:
-        group_32(g, w + index * 22, stride, false, true);
+        group_32(g, b, stride, false, true);
         break;
     case DTYPE_Q5_1:
-        group_32(g, w + index * 24, stride, true, true);
+        group_32(g, b, stride, true, true);
         break;
     case DTYPE_Q4_K:
         group_45_k(g, h, k, stride, index % 8, false);
@@ -184,7 +194,7 @@ INLINE void group_load(struct group *g, struct group_head *h, const enum dtype t
         group_6_k(g, h, k, stride, index % 8);
         break;
     default:
-        group_q8_0(g, w + index * 34, stride);
+        group_q8_0(g, b, stride);
     }
 }
 
@@ -240,18 +250,17 @@ static void round_row(const struct rounded *t, const float *x, int64_t row, int 
     for (int64_t g = 0; g < t->groups; g++) {
         int64_t at = row * t->groups + g;
         int8_t *q = t->q + row * t->in + g * GROUP;
-        int32_t sum[2] = {0, 0};
+        int32_t first = 0, second = 0;
         t->scale[at] = round_group(q, x + row * t->in + g * GROUP);
-#pragma omp simd
-        for (int i = 0; i < GROUP / 2; i++)
-            sum[0] += q[i];
-#pragma omp simd
-        for (int i = GROUP / 2; i < GROUP; i++)
-            sum[1] += q[i];
-        t->sum[at] = t->scale[at] * (float)(sum[0] + sum[1]);
-        t->start[at * t->parts] = -offset * (t->parts == 2 ? sum[0] : sum[0] + sum[1]);
+#pragma omp simd reduction(+ : first, second)
+        for (int i = 0; i < GROUP / 2; i++) {
+            first += q[i];
+            second += q[GROUP / 2 + i];
+        }
+        t->sum[at] = t->scale[at] * (float)(first + second);
+        t->start[at * t->parts] = -offset * (t->parts == 2 ? first : first + second);
         if (t->parts == 2)
-            t->start[at * 2 + 1] = -offset * sum[1];
+            t->start[at * 2 + 1] = -offset * second;
     }
 }
 
@@ -278,7 +287,8 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
 {
     struct group_head head = {0};
     const int parts = group_parts(type), dots = 8 / group_parts(type);
-    const int64_t bytes = LANES * dtype_bytes(type, dtype_block(type)) * GROUP / dtype_block(type);
+    const bool blocks_of_256 = type >= DTYPE_Q4_K;
+    const int64_t bytes = LANES * block_bytes(type) / (blocks_of_256 ? 8 : 1); /* of a group */
     const uint8_t *next = w + LANES * stride;
     for (int64_t i = 0; i < rows; i++)
         sum[i] = vec_set(0);
