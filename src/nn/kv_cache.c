@@ -8,25 +8,27 @@ int kv_cache_init(struct kv_cache *k, int layers, int slots, int64_t capacity, i
                   struct error *err)
 {
     assert(layers > 0 && slots > 0 && capacity > 0 && width > 0);
+    size_t layer, all, spare = 2 * (size_t)slots * sizeof *k->slot + 4096; /* and alignment */
     *k = (struct kv_cache){.layers = layers, .slots = slots, .width = width, .capacity = capacity};
-    size_t layer = (size_t)slots * (size_t)capacity * (size_t)width;
-    k->keys = memory_new(layer, (size_t)layers * sizeof *k->keys);
-    k->values = memory_new(layer, (size_t)layers * sizeof *k->values);
-    k->scratch = memory_new(layer, sizeof *k->scratch);
-    k->slot = memory_new((size_t)slots, 2 * sizeof *k->slot);
-    if (k->keys && k->values && k->scratch && k->slot)
-        return 0;
-    kv_cache_release(k);
-    return error_set(err, ERROR_MEMORY, "no memory for a cache of %d x %lld tokens", slots,
-                     (long long)capacity);
+    if (__builtin_mul_overflow((size_t)slots * (size_t)width, (size_t)capacity, &layer) ||
+        __builtin_mul_overflow(layer, (2 * (size_t)layers + 1) * sizeof *k->keys, &all) ||
+        all > SIZE_MAX / 2)
+        return error_set(err, ERROR_MEMORY, "no memory for a cache of %d x %lld tokens", slots,
+                         (long long)capacity);
+    int rc = arena_init(&k->memory, all + spare, err);
+    if (rc != 0)
+        return rc;
+    k->keys = arena_alloc(&k->memory, layer * (size_t)layers * sizeof *k->keys);
+    k->values = arena_alloc(&k->memory, layer * (size_t)layers * sizeof *k->values);
+    k->scratch = arena_alloc(&k->memory, layer * sizeof *k->scratch);
+    k->slot = arena_alloc(&k->memory, 2 * (size_t)slots * sizeof *k->slot);
+    memset(k->slot, 0, 2 * (size_t)slots * sizeof *k->slot);
+    return 0;
 }
 
 void kv_cache_release(struct kv_cache *k)
 {
-    memory_free(k->keys);
-    memory_free(k->values);
-    memory_free(k->scratch);
-    memory_free(k->slot);
+    arena_release(&k->memory);
     *k = (struct kv_cache){0};
 }
 

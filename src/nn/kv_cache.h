@@ -21,9 +21,10 @@ struct kv_slot {
 struct kv_cache {
     int layers, slots, width;
     int64_t capacity;
-    uint16_t *keys, *values, *scratch; /* scratch: [slots, capacity, width], for reordering */
+    uint16_t *keys, *values, *scratch; /* scratch: [slots, capacity, width] */
     struct kv_slot *slot;              /* [slots], and as many again for reordering */
     int64_t prompts;                   /* prefills so far */
+    struct arena memory;               /* of all of it: rows that are never filled take none */
 };
 
 int kv_cache_init(struct kv_cache *k, int layers, int slots, int64_t capacity, int width,
