@@ -240,7 +240,7 @@ static int read_alignment(struct gguf *g, struct error *err)
     g->alignment = 32;
     if (!e)
         return 0;
-    if (!e->is_number || e->number < 1 || e->number > MAX_ALIGNMENT ||
+    if (!e->is_number || !(e->number >= 1 && e->number <= MAX_ALIGNMENT) || /* NaN too */
         ((uint64_t)e->number & ((uint64_t)e->number - 1)))
         return error_set(err, ERROR_FORMAT,
                          "%s: general.alignment must be a power of two, at most %d", g->path,
