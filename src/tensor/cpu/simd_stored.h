@@ -294,8 +294,8 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
         sum[i] = vec_set(0);
     for (int64_t b = 0; b < x->groups; b++) {
         struct group g;
-        for (int64_t i = 0; i < bytes; i += 64)
-            __builtin_prefetch(next + b * bytes + i);
+        for (int64_t i = 0; i < bytes; i += 64) /* to the second cache: the first holds one panel */
+            __builtin_prefetch(next + b * bytes + i, 0, 2);
         group_load(&g, &head, type, w, stride, b);
         for (int64_t i = 0; i < rows; i++) {
             int64_t at = (row + i) * x->groups + b;
