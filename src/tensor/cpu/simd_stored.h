@@ -289,7 +289,7 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
     const int parts = group_parts(type), dots = 8 / group_parts(type);
     const bool blocks_of_256 = type >= DTYPE_Q4_K;
     const int64_t bytes = LANES * block_bytes(type) / (blocks_of_256 ? 8 : 1); /* of a group */
-    const uint8_t *next = w + LANES * stride;
+    const uint8_t *next = w + (LANES + LANES / 2) * stride;                    /* by measurement */
     for (int64_t i = 0; i < rows; i++)
         sum[i] = vec_set(0);
     for (int64_t b = 0; b < x->groups; b++) {
