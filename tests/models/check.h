@@ -2,7 +2,7 @@
  * For the programs of this folder, which compare with what the published implementations made of
  * the same published weights (reference.py). Each prints its results as lines
  *
- *     what <tab> figure <tab> limit <tab> pass or FAIL
+ *     what <tab> figure <tab> limit <tab> pass, FAIL, or counted (no limit)
  *
  * for tools/check-models.sh, remarks behind "# ", and ends with 1 where one failed.
  */
