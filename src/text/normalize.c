@@ -1,7 +1,9 @@
 #include "text/normalize.h"
+#include "base/memory.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 size_t normalize_character(int32_t *code, const char *text, size_t length)
@@ -84,22 +86,80 @@ bool normalize_is_word(int32_t code)
            is_symbol_letter(code);
 }
 
+/* Puts n combining marks in the order of their classes, those of one class as they are. (utf8proc's
+   own way takes a time that is quadratic in n.) */
+static void order_marks(int32_t *codes, int32_t *spare, size_t n)
+{
+    size_t place[257] = {0};
+    for (size_t i = 0; i < n; i++)
+        place[utf8proc_get_property(codes[i])->combining_class + 1]++;
+    for (int c = 1; c < 256; c++)
+        place[c] += place[c - 1];
+    for (size_t i = 0; i < n; i++)
+        spare[place[utf8proc_get_property(codes[i])->combining_class]++] = codes[i];
+    memcpy(codes, spare, n * sizeof *codes);
+}
+
+static void order_all_marks(int32_t *codes, int32_t *spare, size_t count)
+{
+    for (size_t i = 0, n; i < count; i += n + 1) {
+        for (n = 0; i + n < count && utf8proc_get_property(codes[i + n])->combining_class; n++)
+            ;
+        if (n > 1)
+            order_marks(codes + i, spare, n);
+    }
+}
+
+#define NFC_OPTIONS (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
+#define MOST_PARTS 4 /* of one character, decomposed */
+
+/* Appends the composed form of valid UTF-8. */
+static void compose(struct strbuf *out, const char *text, size_t length)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < length; i++)
+        room += ((unsigned char)text[i] & 0xc0) != 0x80 ? MOST_PARTS : 0;
+    int32_t *codes = memory_new(room, sizeof *codes), *spare = memory_new(room, sizeof *spare);
+    utf8proc_ssize_t count = 0, n = codes && spare ? 0 : -1;
+    for (size_t at = 0; at < length && n >= 0; count += n) {
+        int32_t code;
+        at += normalize_character(&code, text + at, length - at);
+        n = utf8proc_decompose_char(code, codes + count, (utf8proc_ssize_t)room - count,
+                                    NFC_OPTIONS, NULL);
+    }
+    if (n >= 0) {
+        order_all_marks(codes, spare, (size_t)count);
+        n = utf8proc_normalize_utf32(codes, count, NFC_OPTIONS);
+    }
+    for (utf8proc_ssize_t i = 0; i < n; i++) {
+        char utf8[4];
+        strbuf_add(out, utf8, (size_t)utf8proc_encode_char(codes[i], (utf8proc_uint8_t *)utf8));
+    }
+    out->failed = out->failed || n < 0;
+    memory_free(spare);
+    memory_free(codes);
+}
+
+/* ASCII is composed already and begins anew; only its last character may take marks. */
 void normalize_nfc(struct strbuf *out, const char *text, size_t length)
 {
     while (length) {
-        size_t valid = normalize_valid(text, length), taken = valid ? valid : 1;
-        utf8proc_uint8_t *composed = NULL;
-        utf8proc_ssize_t n =
-            valid ? utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)valid, &composed,
-                                 UTF8PROC_STABLE | UTF8PROC_COMPOSE)
-                  : 0;
-        if (n < 0)
-            out->failed = true;
-        else
-            strbuf_add(out, valid ? (const char *)composed : text, valid ? (size_t)n : 1);
-        free(composed);
-        text += taken;
-        length -= taken;
+        size_t plain = 0;
+        while (plain < length && (unsigned char)text[plain] < 0x80)
+            plain++;
+        plain -= plain > 0 && plain < length;
+        strbuf_add(out, text, plain);
+        text += plain;
+        length -= plain;
+        size_t rest = length > 0;
+        while (rest < length && (unsigned char)text[rest] >= 0x80)
+            rest++;
+        size_t valid = normalize_valid(text, rest);
+        compose(out, text, valid);
+        size_t bad = valid == 0 && length > 0; /* a byte that is not UTF-8 */
+        strbuf_add(out, text, bad);
+        text += valid + bad;
+        length -= valid + bad;
     }
 }
 
