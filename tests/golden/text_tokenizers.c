@@ -129,6 +129,13 @@ static void test_long(void **state)
         int64_t n = tokenizer_encode(t, ids, text, length, &err);
         assert_true(n > 1000 && n <= (int64_t)length + 1);
     }
+    tokenizer_free(t);
+    t = load("tests/golden/tokenizers/qwen2.json"); /* nor a character with 200,000 marks */
+    int32_t *more = memory_new(tokenizer_room(t, 400000), sizeof *more);
+    for (size_t i = 0; i < 400000; i++)
+        text[i] = "\xcc\x81\xcc\x96"[i % 4];
+    assert_true(tokenizer_encode(t, more, text, 400000, &err) > 1000);
+    memory_free(more);
     memory_free(ids);
     memory_free(text);
     tokenizer_free(t);
