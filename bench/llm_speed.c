@@ -246,8 +246,10 @@ static int run(struct bench *b, const char *weights, int rounds, struct error *e
     rc = dtype_from_name(&type, weights) ? load_random(b, type, err) : load_file(b, weights, err);
     b->load_seconds = clock_seconds() - start;
     const struct llama_config *config = &b->llm.config;
-    if (rc != 0 || (rc = kv_cache_init(&b->cache, config->layers, BEAMS, PREFILL,
-                                       config->kv_heads * config->head_dim, err)) != 0)
+    if (rc != 0 ||
+        (rc = kv_cache_init(&b->cache, config->layers, BEAMS, PREFILL,
+                            config->kv_heads * config->head_dim,
+                            b->c.precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16, err)) != 0)
         return rc;
     b->c.device = &device_cpu;
     b->c.arena = &b->arena;

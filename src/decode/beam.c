@@ -230,7 +230,8 @@ int beam_search(struct hypothesis *hypotheses, int *count, int64_t *prompt_token
     int rc = search_init(&s, options, r->tokens.eos, err);
     if (rc)
         return rc;
-    rc = recognizer_cache_init(r, &cache, options->beam, rows + options->max_tokens + 1, err);
+    rc = recognizer_cache_init(r, &cache, options->beam, rows + options->max_tokens + 1,
+                               c->precision, err);
     if (rc)
         goto out;
     recognizer_prefill(r, c, audio_states, video_states, request, 1, &cache, &filled);

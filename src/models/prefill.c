@@ -383,8 +383,9 @@ struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const in
 }
 
 int recognizer_cache_init(const struct recognizer *r, struct kv_cache *cache, int slots,
-                          int64_t capacity, struct error *err)
+                          int64_t capacity, enum precision precision, struct error *err)
 {
     const struct llama_config *llm = &r->config.llm;
-    return kv_cache_init(cache, llm->layers, slots, capacity, llm->kv_heads * llm->head_dim, err);
+    return kv_cache_init(cache, llm->layers, slots, capacity, llm->kv_heads * llm->head_dim,
+                         precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16, err);
 }

@@ -146,8 +146,8 @@ void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *
 struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const int32_t *tokens,
                                int count, struct kv_cache *cache);
 
-/* A cache of the right shape for this model. */
+/* A cache of the right shape for this model; in float32 for computing in float32. */
 int recognizer_cache_init(const struct recognizer *r, struct kv_cache *cache, int slots,
-                          int64_t capacity, struct error *err);
+                          int64_t capacity, enum precision precision, struct error *err);
 
 #endif

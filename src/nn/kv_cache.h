@@ -1,7 +1,8 @@
 /*
- * Keys and values of past tokens. keys and values are [layers][slots][capacity, width] bfloat16; a
- * slot is one sequence (a request, later a beam). One layer of all slots is one tensor
- * [slots * capacity, width], so the attention op reads it in place by spans.
+ * Keys and values of past tokens. keys and values are [layers][slots][capacity, width], bfloat16
+ * or, to compute in float32 throughout, float32; a slot is one sequence (a request, later a beam).
+ * One layer of all slots is one tensor [slots * capacity, width], so the attention op reads it in
+ * place by spans.
  *
  * Beams are slots: kv_cache_reorder makes slot i what slot parents[i] was. Slots that descend from
  * one prefill hold equal rows up to the prefill's length; those rows are not copied again.
@@ -21,14 +22,15 @@ struct kv_slot {
 struct kv_cache {
     int layers, slots, width;
     int64_t capacity;
-    uint16_t *keys, *values, *scratch; /* scratch: [slots, capacity, width] */
-    struct kv_slot *slot;              /* [slots], and as many again for reordering */
-    int64_t prompts;                   /* prefills so far */
-    struct arena memory;               /* of all of it: rows that are never filled take none */
+    enum dtype dtype;              /* DTYPE_BF16 or DTYPE_F32 */
+    void *keys, *values, *scratch; /* scratch: [slots, capacity, width] */
+    struct kv_slot *slot;          /* [slots], and as many again for reordering */
+    int64_t prompts;               /* prefills so far */
+    struct arena memory;           /* of all of it: rows that are never filled take none */
 };
 
 int kv_cache_init(struct kv_cache *k, int layers, int slots, int64_t capacity, int width,
-                  struct error *err);
+                  enum dtype dtype, struct error *err);
 void kv_cache_release(struct kv_cache *k);
 void kv_cache_clear(struct kv_cache *k); /* all slots empty; memory kept */
 
@@ -36,7 +38,7 @@ void kv_cache_clear(struct kv_cache *k); /* all slots empty; memory kept */
    makes `count` beams of it. */
 void kv_cache_reorder(struct kv_cache *k, const int32_t *parents, int count);
 
-/* For the model: stored BF16 views of one layer, and the rows of a sequence put behind a slot's end
+/* For the model: views of one layer, and the rows of a sequence put behind a slot's end
    (its length grows by kv_cache_advance, once all layers have theirs). */
 struct tensor *kv_cache_keys(struct kv_cache *k, struct compute *c, int layer);
 struct tensor *kv_cache_values(struct kv_cache *k, struct compute *c, int layer);

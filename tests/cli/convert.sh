@@ -81,6 +81,6 @@ rc=0
 (ulimit -f 1000 && exec "$mome" convert --quiet $weights -o "$folder/full.safetensors") \
     >"$folder/out" 2>"$folder/err" || rc=$?
 [ $rc = 1 ] && [ "$(wc -l <"$folder/err")" = 1 ] || fail "full disk: code $rc, $(cat "$folder/err")"
-ls "$folder" | grep -v '^\(before\|out\|err\)$' >"$folder/after"
-grep -v '^\(before\|out\|err\)$' "$folder/before" | cmp - "$folder/after" || fail "something was left behind"
+ls "$folder" | grep -v '^\(before\|after\|out\|err\)$' >"$folder/after"
+grep -v '^\(before\|after\|out\|err\)$' "$folder/before" | cmp - "$folder/after" || fail "something was left behind"
 cmp $weights "$folder/in.safetensors" || fail "the input has changed"

@@ -144,8 +144,6 @@ static void packed_requests_are_each_alone(void **unused)
     with_every_mome(check_packed);
 }
 
-#define CACHE_TOLERANCE 4e-3 /* the cache is bfloat16, whose relative error is 2^-9 */
-
 /* Prefill without the text, then the text token by token. */
 static void check_cached(struct small_model *m)
 {
@@ -162,14 +160,15 @@ static void check_cached(struct small_model *m)
         bare[i].text_count = 0;
     }
     recognizer_prefill(m->r, &m->c, sound, pictures, q, REQUESTS, NULL, &whole);
-    assert_int_equal(recognizer_cache_init(m->r, &cache, REQUESTS, 160, &m->err), 0);
+    assert_int_equal(recognizer_cache_init(m->r, &cache, REQUESTS, 160, m->c.precision, &m->err),
+                     0);
     recognizer_prefill(m->r, &m->c, sound, pictures, bare, REQUESTS, &cache, &start);
     const float *logits = start.logits->data;
     for (int step = 0; step <= 3; step++) {
         for (int i = 0; i < REQUESTS; i++)
-            assert_near(logits + i * vocab,
+            assert_same(logits + i * vocab,
                         whole.logits->data + (whole.spans[i].start + step) * vocab, vocab,
-                        CACHE_TOLERANCE, "cached");
+                        "cached");
         int32_t next[REQUESTS];
         for (int i = 0; i < REQUESTS; i++)
             next[i] = q[i].text[step];
@@ -206,7 +205,7 @@ static void beams_follow_their_parents(void **unused)
     struct tensor *sound = small_audio(&m, 3), *pictures = small_video(&m, 3);
     make_requests(q);
     q[0].text_count = 0;
-    assert_int_equal(recognizer_cache_init(m.r, &cache, BEAMS, 160, &m.err), 0);
+    assert_int_equal(recognizer_cache_init(m.r, &cache, BEAMS, 160, m.c.precision, &m.err), 0);
     for (int round = 0; round < 2; round++) { /* the second on a used cache */
         recognizer_prefill(m.r, &m.c, sound, pictures, q, 1, &cache, &out);
         for (int step = 0; step < STEPS; step++) {
@@ -221,8 +220,8 @@ static void beams_follow_their_parents(void **unused)
                 again.text_count = step + 1;
                 recognizer_prefill(m.r, &m.c, sound, pictures, &again, 1, NULL, &out);
                 int64_t vocab = m.r->config.llm.vocab;
-                assert_near(logits->data + b * vocab, out.logits->data + (step + 1) * vocab, vocab,
-                            CACHE_TOLERANCE, "beam");
+                assert_same(logits->data + b * vocab, out.logits->data + (step + 1) * vocab, vocab,
+                            "beam");
             }
         }
     }
