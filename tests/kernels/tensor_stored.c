@@ -102,6 +102,24 @@ static double size_of(const struct tensor *w, const float *x, int64_t rows)
     return size;
 }
 
+/* y of a plain type that is stored, in bfloat16, is that of the same numbers as floats: both are
+   packed, where they can be. */
+static void same_as_floats(const struct tensor *t, const float *y, const float *x,
+                           const float *bias, int64_t rows, double size)
+{
+    struct error err;
+    struct tensor floats = {0};
+    int64_t n = rows * tensor_rows(t);
+    float *expected = malloc((size_t)n * sizeof *expected);
+    assert_non_null(expected);
+    assert_int_equal(parameter_init(&floats, t->dims, t->shape, &err), 0);
+    parameter_read(floats.data, t, 0, tensor_count(t));
+    device_cpu.linear(expected, x, &floats, bias, rows, PRECISION_BF16);
+    near("as floats, bf16", t, y, expected, n, (tensor_width(t) % 2 ? 2e-2 : 1e-5) * size);
+    parameter_release(&floats);
+    free(expected);
+}
+
 static void linear_case(struct walled *w, int64_t rows, bool bias, struct random *r)
 {
     struct tensor *t = &w->t;
@@ -124,6 +142,8 @@ static void linear_case(struct walled *w, int64_t rows, bool bias, struct random
     near("linear, f32", t, y, expected, n, 1e-5 * size);
     device_cpu.linear(y, x, t, with, rows, PRECISION_BF16);
     near("linear, bf16", t, y, expected, n, 2e-2 * size);
+    if (dtype_block(t->dtype) == 1)
+        same_as_floats(t, y, x, with, rows, size);
     release(x, rows * in), release(b, out), release(expected, n), release(y, n);
 }
 
@@ -163,14 +183,14 @@ static void gather_case(struct walled *w, struct random *r)
 static void test_stored(void **state)
 {
     enum { MOST = 300000 }; /* products, so that this takes seconds */
-    static const int64_t ins[] = {32, 64, 96, 256, 512, 576, 768};
+    static const int64_t ins[] = {32, 64, 96, 256, 512, 576, 768, 1, 7, 66};
     static const int64_t outs[] = {1, 7, 33, 65, 300}; /* 300: more than a chunk */
     static const int64_t rows[] = {1, 2, 3, 5, 7, 15, 16, 17, 33, 100};
     struct random r;
     (void)state;
     random_seed(&r, 3);
     for (int type = DTYPE_F16; type < DTYPE_OTHER; type++)
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 10; i++)
             for (int o = 0; o < 5; o++) {
                 struct walled w;
                 if (ins[i] % dtype_block((enum dtype)type) || (outs[o] == 300 && ins[i] > 256))

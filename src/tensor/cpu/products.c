@@ -147,7 +147,9 @@ static const void *packed(struct tensor *weight, const struct convolution_sizes 
         if (s)
             simd->direct_fill((char *)made + PACK_HEADER, weight->data, s);
         else
-            simd->panels_fill((char *)made + PACK_HEADER, weight->data, in, out);
+            simd->panels_fill((char *)made + PACK_HEADER,
+                              weight->stored ? weight->dtype : DTYPE_F32,
+                              weight->stored ? weight->stored : weight->data, in, out);
         if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
             found = &made->pack;
@@ -166,16 +168,15 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
                     int64_t rows, enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    if (weight->stored) {
-        stored_linear(y, x, weight, bias, rows, precision);
-        return;
-    }
-    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0;
+    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0 &&
+                !(weight->stored && dtype_block(weight->dtype) > 1);
     const void *panels = pack ? packed(weight, NULL) : NULL;
     if (panels) {
         uint16_t *a = rounded(x, rows, in, in, rows);
         simd_best()->panels_product(y, a, panels, bias, rows, in, out);
         scratch_give(a);
+    } else if (weight->stored) {
+        stored_linear(y, x, weight, bias, rows, precision);
     } else if (rows <= FEW_ROWS) {
         simd_best()->few_rows(y, x, weight->data, bias, rows, in, out);
     } else {

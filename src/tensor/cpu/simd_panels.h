@@ -28,27 +28,33 @@ static int64_t panels_bytes(int64_t in, int64_t out)
 
 /* 32 units of all columns at a time, so that lines of the weight and of the panel are used whole.
  */
-static void panel_fill(unit *to, const float *weight, int64_t in, int64_t count, int64_t wide)
+static void panel_fill(unit *to, enum dtype type, const char *weight, int64_t in, int64_t count,
+                       int64_t wide)
 {
     enum { UNITS = 32 };
+    const int64_t stride = dtype_bytes(type, in);
+    float numbers[2 * UNITS];
     for (int64_t from = 0; from < in / 2; from += UNITS) {
         int64_t n = minimum(UNITS, in / 2 - from);
         for (int64_t j = 0; j < wide; j++) {
             unit pairs[UNITS] = {0};
-            if (j < count)
-                to_bf16_row((uint16_t *)pairs, weight + j * in + 2 * from, 2 * n);
+            if (j < count) {
+                dequantise(numbers, type, weight + j * stride + dtype_bytes(type, 2 * from), 2 * n);
+                to_bf16_row((uint16_t *)pairs, numbers, 2 * n);
+            }
             for (int64_t u = 0; u < n; u++)
                 to[(from + u) * wide + j] = pairs[u];
         }
     }
 }
 
-static void panels_fill(void *to, const float *weight, int64_t in, int64_t out)
+static void panels_fill(void *to, enum dtype type, const void *weight, int64_t in, int64_t out)
 {
 #pragma omp parallel for if (in * out > PARALLEL_LIMIT) schedule(static)
     for (int64_t first = 0; first < out; first += PANEL) {
         int64_t count = minimum(PANEL, out - first);
-        panel_fill((unit *)to + first * (in / 2), weight + first * in, in, count, whole(count));
+        panel_fill((unit *)to + first * (in / 2), type,
+                   (const char *)weight + first * dtype_bytes(type, in), in, count, whole(count));
     }
 }
 

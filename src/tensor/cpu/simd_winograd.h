@@ -40,7 +40,7 @@ static void winograd_fill(void *packed, const float *weight, const struct convol
             for (int64_t c = 0; c < in; c++)
                 to[c] += by * from[c];
         }
-        panels_fill((char *)packed + p * panels_bytes(in, out), u, in, out);
+        panels_fill((char *)packed + p * panels_bytes(in, out), DTYPE_F32, u, in, out);
     }
     scratch_give(u);
 }

@@ -1,7 +1,8 @@
 /*
  * Products with `stored` weights (tensor.h) and rows of stored tables, on the CPU: the entries of
- * device_cpu for them. A weight is never written out as a whole:
+ * device_cpu for them. A weight is never written out in float32 as a whole:
  *
+ *     F16, BF16, PRECISION_BF16    packed (products.c), where the CPU multiplies bfloat16
  *     block type, PRECISION_BF16   in place, x in 8 bits (simd_stored.h)
  *     few rows of x                a few rows of the weight at a time (simd_dequantise.h)
  *     else                         CHUNK rows of the weight at a time, then product_gemm
