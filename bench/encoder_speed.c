@@ -1,11 +1,11 @@
 /*
- * How long the encoders take at published sizes, with random weights:
+ * How long the encoders take, with published weights or, at published sizes, random ones:
  *
  *     whisper    Whisper base: 80 mels, d 512, 6 layers, 8 heads, ffn 2048
  *     avhubert   AV-HuBERT large: stem 64, trunk 64 128 256 512, d 1024, 24 layers, 16 heads, ffn
  * 4096
  *
- *     bench-encoder_speed whisper|avhubert [frames] [bf16|f32] [runs] [kernels]
+ *     bench-encoder_speed whisper|avhubert [FILE|FOLDER] [frames] [bf16|f32] [runs] [kernels]
  *
  * frames: of log-mel (100 a second, default 3000) or pictures (25 a second, default 75). Prints
  * median and best of `runs` after one to warm up; with `kernels` also where the time of the best
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "models/avhubert.h"
+#include "models/part.h"
 #include "models/whisper.h"
 #include "tensor/device.h"
 
@@ -126,6 +127,8 @@ struct bench {
     struct whisper whisper;
     struct avhubert avhubert;
     bool video;
+    const char *path; /* NULL: random weights */
+    struct part *part;
     int64_t frames;
     float *input;
     struct arena arena;
@@ -159,19 +162,49 @@ static void make(struct param_visitor *v, const char *name, struct tensor *t, en
     parameter_changed(t);
 }
 
+static void visit(struct bench *b, struct param_visitor *v)
+{
+    if (b->video)
+        avhubert_params(&b->avhubert, v);
+    else
+        whisper_params(&b->whisper, v);
+}
+
+static void load(struct bench *b)
+{
+    static struct recognizer_config config;
+    struct error err;
+    struct param_list list;
+    struct part_report report = {0};
+    struct param_visitor maker = {.visit = make};
+    config.audio = whisper_base;
+    config.video = avhubert_large;
+    if (b->path) {
+        must(part_open(&b->part, b->video ? PART_VIDEO : PART_AUDIO, b->path, &err), &err);
+        must(part_config(b->part, &config, &err), &err);
+    }
+    if (b->video)
+        must(avhubert_init(&b->avhubert, &config.video, &err), &err);
+    else
+        must(whisper_init(&b->whisper, &config.audio, &err), &err);
+    if (!b->path) {
+        visit(b, &maker);
+        return;
+    }
+    param_list_init(&list, &err);
+    visit(b, &list.visitor);
+    must(list.code, &err);
+    must(part_load(b->part, &list, &report, &err), &err);
+    part_report_release(&report);
+    param_list_release(&list);
+}
+
 static void prepare(struct bench *b, enum precision precision)
 {
     struct error err;
-    struct param_visitor maker = {.visit = make};
-    int64_t width = b->video ? CONFIG_PICTURE * CONFIG_PICTURE : whisper_base.mels;
     struct random r;
-    if (b->video) {
-        must(avhubert_init(&b->avhubert, &avhubert_large, &err), &err);
-        avhubert_params(&b->avhubert, &maker);
-    } else {
-        must(whisper_init(&b->whisper, &whisper_base, &err), &err);
-        whisper_params(&b->whisper, &maker);
-    }
+    load(b);
+    int64_t width = b->video ? CONFIG_PICTURE * CONFIG_PICTURE : b->whisper.config.mels;
     must(arena_init(&b->arena, ARENA_DEFAULT_LIMIT, &err), &err);
     b->input = memory_new((size_t)(b->frames * width), sizeof *b->input);
     random_seed(&r, 1);
@@ -190,7 +223,7 @@ static struct tensor *encode(struct bench *b)
             tensor_from(&b->c, b->input, TENSOR_SHAPE(1, b->frames, side, side, 1)), NULL);
     return whisper_forward(
         &b->whisper, &b->c,
-        tensor_from(&b->c, b->input, TENSOR_SHAPE(1, b->frames, whisper_base.mels)), NULL);
+        tensor_from(&b->c, b->input, TENSOR_SHAPE(1, b->frames, b->whisper.config.mels)), NULL);
 }
 
 /* The relative distance (of norms) between the results in bfloat16 and float32. */
@@ -237,10 +270,12 @@ static void measure(struct bench *b, int runs, bool kernels)
     }
     qsort(times, (size_t)runs, sizeof *times, ascending);
     printf("%s, %lld frames, %s, %d thread%s: median %.1f ms, best %.1f ms of %d\n",
-           b->video ? "avhubert large" : "whisper base", (long long)b->frames,
-           b->c.precision == PRECISION_BF16 ? "bf16" : "f32", omp_get_max_threads(),
-           omp_get_max_threads() > 1 ? "s" : " (CPU time)", times[runs / 2] * 1e3, least * 1e3,
-           runs);
+           b->part    ? part_description(b->part)
+           : b->video ? "avhubert large, random weights"
+                      : "whisper base, random weights",
+           (long long)b->frames, b->c.precision == PRECISION_BF16 ? "bf16" : "f32",
+           omp_get_max_threads(), omp_get_max_threads() > 1 ? "s" : " (CPU time)",
+           times[runs / 2] * 1e3, least * 1e3, runs);
     for (int i = 0; kernels && i < KERNEL_COUNT; i++) {
         counted += best[i];
         if (best[i] > 0)
@@ -273,6 +308,8 @@ int main(int argc, char **argv)
             kernels = true;
         else if (atoll(argv[i]) > 0 && given < 2)
             numbers[given++] = atoll(argv[i]);
+        else if (strcmp(argv[i], "whisper") && strcmp(argv[i], "bf16"))
+            b.path = argv[i];
     }
     b.frames = numbers[0] ? numbers[0] : b.video ? 75 : 2 * whisper_base.positions;
     if (numbers[1] > MOST_RUNS || (!b.video && whisper_frames(b.frames) > whisper_base.positions)) {
@@ -285,10 +322,12 @@ int main(int argc, char **argv)
     b.c.device = &device_cpu;
     if (precision == PRECISION_BF16)
         printf("  bf16 is %.2e away from f32\n", distance(&b));
+    visit(&b, &dropper);
     if (b.video)
-        avhubert_params(&b.avhubert, &dropper), avhubert_release(&b.avhubert);
+        avhubert_release(&b.avhubert);
     else
-        whisper_params(&b.whisper, &dropper), whisper_release(&b.whisper);
+        whisper_release(&b.whisper);
+    part_close(b.part);
     memory_free(b.input);
     arena_release(&b.arena);
     return 0;
