@@ -379,7 +379,7 @@ static void folder_remove(const char *folder)
 static struct recognizer *assemble(struct assemble_options *options, char *folder,
                                    struct assemble_report *report)
 {
-    struct recognizer *r;
+    struct recognizer *r = NULL;
     struct error err;
     strcpy(folder, "/tmp/mome-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
