@@ -115,10 +115,10 @@ static struct tensor *attention_forward(struct llama *m, int layer, struct compu
 {
     struct self_attention *a = &m->layers[layer].attention;
     const float *inverse = m->inverse_frequency;
-    struct tensor *q = op_rope(c, linear_forward(&a->q, c, x), rows->position, inverse, a->heads);
-    struct tensor *k =
-        op_rope(c, linear_forward(&a->k, c, x), rows->position, inverse, a->kv_heads);
-    struct tensor *v = linear_forward(&a->v, c, x);
+    struct tensor *qkv[3];
+    self_attention_inputs(a, c, qkv, x);
+    struct tensor *q = op_rope(c, qkv[0], rows->position, inverse, a->heads);
+    struct tensor *k = op_rope(c, qkv[1], rows->position, inverse, a->kv_heads), *v = qkv[2];
     struct attention shape = {.heads = a->heads,
                               .kv_heads = a->kv_heads,
                               .causal = true,

@@ -24,6 +24,12 @@ void self_attention_params(struct self_attention *a, struct param_visitor *v, co
     param_leave(v, mark);
 }
 
+void self_attention_inputs(struct self_attention *a, struct compute *c, struct tensor *qkv[3],
+                           struct tensor *x)
+{
+    linears_forward((struct linear *[]){&a->q, &a->k, &a->v}, 3, c, qkv, x);
+}
+
 struct tensor *self_attention_forward(struct self_attention *a, struct compute *c, struct tensor *x,
                                       const struct span *spans, int count)
 {
@@ -32,8 +38,7 @@ struct tensor *self_attention_forward(struct self_attention *a, struct compute *
                               .sequences = count,
                               .q_spans = spans,
                               .k_spans = spans};
-    struct tensor *q = linear_forward(&a->q, c, x);
-    struct tensor *k = linear_forward(&a->k, c, x);
-    struct tensor *v = linear_forward(&a->v, c, x);
-    return linear_forward(&a->out, c, op_attention(c, q, k, v, &shape));
+    struct tensor *qkv[3];
+    self_attention_inputs(a, c, qkv, x);
+    return linear_forward(&a->out, c, op_attention(c, qkv[0], qkv[1], qkv[2], &shape));
 }

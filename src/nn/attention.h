@@ -20,6 +20,9 @@ void self_attention_init(struct self_attention *a, int d, int heads, int kv_head
 /* out_name: "out_proj" or "o_proj" */
 void self_attention_params(struct self_attention *a, struct param_visitor *v, const char *name,
                            const char *out_name, enum param_kind kind);
+/* qkv: queries, keys and values of x */
+void self_attention_inputs(struct self_attention *a, struct compute *c, struct tensor *qkv[3],
+                           struct tensor *x);
 /* Every row of a sequence sees all rows of it (encoders); x [rows, d], spans[count]. */
 struct tensor *self_attention_forward(struct self_attention *a, struct compute *c, struct tensor *x,
                                       const struct span *spans, int count);

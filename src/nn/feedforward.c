@@ -20,7 +20,7 @@ void swiglu_params(struct swiglu *f, struct param_visitor *v, const char *name,
 
 struct tensor *swiglu_forward(struct swiglu *f, struct compute *c, struct tensor *x)
 {
-    struct tensor *gate = linear_forward(&f->gate, c, x);
-    struct tensor *up = linear_forward(&f->up, c, x);
-    return linear_forward(&f->down, c, op_swiglu(c, gate, up));
+    struct tensor *y[2];
+    linears_forward((struct linear *[]){&f->gate, &f->up}, 2, c, y, x);
+    return linear_forward(&f->down, c, op_swiglu(c, y[0], y[1]));
 }

@@ -22,3 +22,14 @@ struct tensor *linear_forward(struct linear *l, struct compute *c, struct tensor
 {
     return op_linear(c, x, &l->weight, param_or_null(&l->bias));
 }
+
+void linears_forward(struct linear *const *l, int count, struct compute *c, struct tensor **y,
+                     struct tensor *x)
+{
+    struct tensor *weight[LINEARS_MOST], *bias[LINEARS_MOST];
+    for (int i = 0; i < count; i++) {
+        weight[i] = &l[i]->weight;
+        bias[i] = param_or_null(&l[i]->bias);
+    }
+    op_linears(c, y, x, weight, bias, count);
+}

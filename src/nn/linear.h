@@ -13,6 +13,9 @@ void linear_init(struct linear *l, int64_t in, int64_t out, bool bias);
 void linear_params(struct linear *l, struct param_visitor *v, const char *name,
                    enum param_kind kind); /* of the weight */
 struct tensor *linear_forward(struct linear *l, struct compute *c, struct tensor *x);
+/* y[i] of l[i], of one x, count <= LINEARS_MOST */
+void linears_forward(struct linear *const *l, int count, struct compute *c, struct tensor **y,
+                     struct tensor *x);
 
 /* The bias as ops want it: NULL where there is none. */
 static inline struct tensor *param_or_null(struct tensor *t)

@@ -52,6 +52,13 @@ struct pack {
     const struct device *device;
 };
 
+/* One of several products with the same x: y [rows, out] = x W^T + bias. */
+struct linear_part {
+    float *y;
+    struct tensor *weight;
+    const float *bias;
+};
+
 struct device {
     const char *name;
     bool has_bf16;
@@ -64,6 +71,9 @@ struct device {
        round x to 8 bits with a scale per block of 32, where the weight is of a block type. */
     void (*linear)(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
                    enum precision precision);
+    /* linear for each of parts[count <= LINEARS_MOST]: what is done to x is done once */
+    void (*linears)(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                    enum precision precision);
     /* dx += dy W */
     void (*linear_backward_input)(float *dx, const float *dy, struct tensor *weight, int64_t rows,
                                   enum precision precision);

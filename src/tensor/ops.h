@@ -19,6 +19,10 @@
    Where weight is frozen no time goes to its gradient; it may be stored in any dtype. */
 struct tensor *op_linear(struct compute *c, struct tensor *x, struct tensor *weight,
                          struct tensor *bias);
+/* Several weights of one x: y[i] as op_linear's with weight[i] and bias[i]. */
+enum { LINEARS_MOST = 4 };
+void op_linears(struct compute *c, struct tensor **y, struct tensor *x,
+                struct tensor *const *weight, struct tensor *const *bias, int count);
 
 /* x [N, D, H, W, C], weight [O, kd, kh, kw, C / groups], bias [O] or NULL
    -> [N, D', H', W', O], size' = (size + 2 pad - kernel) / stride + 1. */

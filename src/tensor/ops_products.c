@@ -37,20 +37,40 @@ static void linear_backward(void *saved)
         c->device->add_periodic_backward(db, dy, rows, out, 1);
 }
 
-struct tensor *op_linear(struct compute *c, struct tensor *x, struct tensor *weight,
-                         struct tensor *bias)
+/* The result, without its numbers. */
+static struct tensor *linear_result(struct compute *c, struct tensor *x, struct tensor *weight,
+                                    struct tensor *bias)
 {
     assert(tensor_width(x) == tensor_width(weight));
     int64_t out = tensor_rows(weight);
     assert(!bias || tensor_count(bias) == out);
     struct tensor *y = tensor_like_wide(c, x, out);
-    c->device->linear(y->data, x->data, weight, bias ? bias->data : NULL, tensor_rows(x),
-                      c->precision);
     if (TAPE_WANTS(c, y, x, weight, bias)) {
         struct linear s = {.x = x, .weight = weight, .bias = bias};
         tape_push(c, y, linear_backward, &s, sizeof s);
     }
     return y;
+}
+
+struct tensor *op_linear(struct compute *c, struct tensor *x, struct tensor *weight,
+                         struct tensor *bias)
+{
+    struct tensor *y = linear_result(c, x, weight, bias);
+    c->device->linear(y->data, x->data, weight, bias ? bias->data : NULL, tensor_rows(x),
+                      c->precision);
+    return y;
+}
+
+void op_linears(struct compute *c, struct tensor **y, struct tensor *x,
+                struct tensor *const *weight, struct tensor *const *bias, int count)
+{
+    struct linear_part parts[LINEARS_MOST];
+    assert(count <= LINEARS_MOST);
+    for (int i = 0; i < count; i++) {
+        y[i] = linear_result(c, x, weight[i], bias[i]);
+        parts[i] = (struct linear_part){y[i]->data, weight[i], bias[i] ? bias[i]->data : NULL};
+    }
+    c->device->linears(parts, count, x->data, tensor_rows(x), c->precision);
 }
 
 struct convolution_record {

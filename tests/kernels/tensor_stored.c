@@ -120,6 +120,23 @@ static void same_as_floats(const struct tensor *t, const float *y, const float *
     free(expected);
 }
 
+/* Three products of one x are what they are one by one, to the bit. */
+static void several_case(struct tensor *t, const float *x, const float *bias, int64_t rows)
+{
+    int64_t n = rows * tensor_rows(t);
+    float *y = malloc(4 * (size_t)n * sizeof *y), *alone = y + 3 * n;
+    assert_non_null(y);
+    for (enum precision p = PRECISION_F32; p <= PRECISION_BF16; p++) {
+        struct linear_part parts[3] = {{y, t, bias}, {y + n, t, NULL}, {y + 2 * n, t, bias}};
+        device_cpu.linears(parts, 3, x, rows, p);
+        for (int i = 0; i < 3; i++) {
+            device_cpu.linear(alone, x, t, parts[i].bias, rows, p);
+            assert_memory_equal(parts[i].y, alone, (size_t)n * sizeof *y);
+        }
+    }
+    free(y);
+}
+
 static void linear_case(struct walled *w, int64_t rows, bool bias, struct random *r)
 {
     struct tensor *t = &w->t;
@@ -135,7 +152,7 @@ static void linear_case(struct walled *w, int64_t rows, bool bias, struct random
         near("few_rows_stored", t, y, expected, n, 1e-5 * size);
         if (dtype_block(t->dtype) == 1)
             continue;
-        sets[i]->linear_rounded(y, x, t, with, rows);
+        sets[i]->linear_rounded(&(struct linear_part){y, t, with}, 1, x, rows);
         near("linear_rounded", t, y, expected, n, 2e-2 * size);
     }
     device_cpu.linear(y, x, t, with, rows, PRECISION_F32);
@@ -144,6 +161,7 @@ static void linear_case(struct walled *w, int64_t rows, bool bias, struct random
     near("linear, bf16", t, y, expected, n, 2e-2 * size);
     if (dtype_block(t->dtype) == 1)
         same_as_floats(t, y, x, with, rows, size);
+    several_case(t, x, b, rows);
     release(x, rows * in), release(b, out), release(expected, n), release(y, n);
 }
 
@@ -220,7 +238,7 @@ static void test_not_numbers(void **state)
             x[40] = k ? INFINITY : NAN;
             if (!simd_supported(sets[i]))
                 continue;
-            sets[i]->linear_rounded(y, x, &w.t, NULL, 1);
+            sets[i]->linear_rounded(&(struct linear_part){y, &w.t, NULL}, 1, x, 1);
             for (int o = 0; o < OUT; o++)
                 assert_false(isfinite(y[o]));
         }

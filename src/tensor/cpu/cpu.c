@@ -153,6 +153,7 @@ const struct device device_cpu = {
     .has_bf16 = true,
     .gemm = product_gemm,
     .linear = product_linear,
+    .linears = product_linears,
     .linear_backward_input = product_linear_backward_input,
     .pack_free = product_pack_free,
     .convolution = product_convolution,

@@ -195,6 +195,15 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
     }
 }
 
+void product_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                     enum precision precision)
+{
+    if (stored_linears(parts, count, x, rows, precision))
+        return;
+    for (int i = 0; i < count; i++)
+        product_linear(parts[i].y, x, parts[i].weight, parts[i].bias, rows, precision);
+}
+
 void product_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,
                                    enum precision precision)
 {

@@ -7,6 +7,8 @@
 void product_gemm(const struct gemm *g);
 void product_linear(float *y, const float *x, struct tensor *weight, const float *bias,
                     int64_t rows, enum precision precision);
+void product_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                     enum precision precision);
 void product_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,
                                    enum precision precision);
 void product_pack_free(struct pack *pack);

@@ -814,6 +814,7 @@ const struct device device_reference = {
     .has_bf16 = true,
     .gemm = gemm,
     .linear = reference_linear,
+    .linears = reference_linears,
     .linear_backward_input = reference_linear_backward_input,
     .pack_free = pack_free,
     .convolution = convolution,

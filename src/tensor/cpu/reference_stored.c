@@ -34,6 +34,13 @@ void reference_linear(float *y, const float *x, struct tensor *weight, const flo
     scratch_give(made);
 }
 
+void reference_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                       enum precision precision)
+{
+    for (int i = 0; i < count; i++)
+        reference_linear(parts[i].y, x, parts[i].weight, parts[i].bias, rows, precision);
+}
+
 void reference_linear_backward_input(float *dx, const float *dy, struct tensor *weight,
                                      int64_t rows, enum precision precision)
 {

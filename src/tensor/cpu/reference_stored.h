@@ -10,6 +10,8 @@
 
 void reference_linear(float *y, const float *x, struct tensor *weight, const float *bias,
                       int64_t rows, enum precision precision);
+void reference_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                       enum precision precision);
 void reference_linear_backward_input(float *dx, const float *dy, struct tensor *weight,
                                      int64_t rows, enum precision precision);
 void reference_gather_stored(float *y, const struct tensor *table, const int32_t *index,

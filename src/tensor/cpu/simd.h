@@ -23,11 +23,11 @@ struct simd {
     void (*panels_product)(float *y, const uint16_t *x, const void *panels, const float *bias,
                            int64_t rows, int64_t in, int64_t out);
     /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and of
-       block types, x rounded to 8 bits, for any number of rows. */
+       block types (one for all parts), x rounded to 8 bits, for any number of rows. */
     void (*dequantise)(float *to, enum dtype type, const void *from, int64_t count);
     void (*few_rows_stored)(float *y, const float *x, const struct tensor *weight,
                             const float *bias, int64_t rows);
-    void (*linear_rounded)(float *y, const float *x, const struct tensor *weight, const float *bias,
+    void (*linear_rounded)(const struct linear_part *parts, int count, const float *x,
                            int64_t rows);
     /* A weight laid out once for direct_convolution, as `packed` (else NULL): how much memory it
        takes, 64-byte aligned (0: not made for this shape), and doing it. */

@@ -219,6 +219,8 @@ INLINE int group_parts(enum dtype type) /* that have scales of their own */
 
 /* ---- x --------------------------------------------------------------------------------------- */
 
+typedef int8_t byte_lanes __attribute__((vector_size(LANES)));
+
 /* x in 8 bits, ready for weights of one type. */
 struct rounded {
     int64_t rows, in, groups;
@@ -229,38 +231,45 @@ struct rounded {
     int32_t *start; /* [rows, groups, parts]: - offset times sum of q */
 };
 
-/* Magnitudes are compared as bits, so that a number that is none makes the scale none. */
-INLINE float round_group(int8_t *q, const float *x)
+/* Magnitudes are compared as bits, so that a number that is none makes the scale none. half[i]: the
+   sum of q[16 i .. 16 i + 15]. */
+INLINE float round_group(int8_t *q, int32_t half[2], const float *x)
 {
-    const float round = 12582912.0f;
-    int32_t bits[GROUP], most = 0;
-    memcpy(bits, x, sizeof bits);
-#pragma omp simd reduction(max : most)
-    for (int i = 0; i < GROUP; i++)
-        most = (bits[i] & 0x7fffffff) > most ? bits[i] & 0x7fffffff : most;
-    float largest = float_of_bits(most), inverse = largest > 0 ? 127 / largest : 0;
-#pragma omp simd
-    for (int i = 0; i < GROUP; i++)
-        q[i] = (int8_t)(int32_t)((x[i] * inverse + round) - round);
+    const vec round = vec_set(12582912.0f);
+    ivec most = {0};
+    int32_t highest = 0;
+    vec sum[2] = {vec_set(0), vec_set(0)};
+    UNROLL for (int i = 0; i < GROUP; i += LANES)
+    {
+        ivec bits = (ivec)vec_load(x + i) & 0x7fffffff, higher = bits > most;
+        most = (bits & higher) | (most & ~higher);
+    }
+    UNROLL for (int i = 0; i < LANES; i++) highest = most[i] > highest ? most[i] : highest;
+    float largest = float_of_bits(highest);
+    const vec inverse = vec_set(largest > 0 ? 127 / largest : 0);
+    UNROLL for (int i = 0; i < GROUP; i += LANES)
+    {
+        vec whole_number = (vec_load(x + i) * inverse + round) - round;
+        byte_lanes bytes =
+            __builtin_convertvector(__builtin_convertvector(whole_number, ivec), byte_lanes);
+        memcpy(q + i, &bytes, sizeof bytes);
+        sum[i / (GROUP / 2)] += whole_number;
+    }
+    half[0] = (int32_t)vec_sum(sum[0]);
+    half[1] = (int32_t)vec_sum(sum[1]);
     return largest / 127;
 }
 
 static void round_row(const struct rounded *t, const float *x, int64_t row, int offset)
 {
     for (int64_t g = 0; g < t->groups; g++) {
-        int64_t at = row * t->groups + g;
-        int8_t *q = t->q + row * t->in + g * GROUP;
-        int32_t first = 0, second = 0;
-        t->scale[at] = round_group(q, x + row * t->in + g * GROUP);
-#pragma omp simd reduction(+ : first, second)
-        for (int i = 0; i < GROUP / 2; i++) {
-            first += q[i];
-            second += q[GROUP / 2 + i];
-        }
-        t->sum[at] = t->scale[at] * (float)(first + second);
-        t->start[at * t->parts] = -offset * (t->parts == 2 ? first : first + second);
+        int64_t at = row * t->groups + g, first = row * t->in + g * GROUP;
+        int32_t half[2];
+        t->scale[at] = round_group(t->q + first, half, x + first);
+        t->sum[at] = t->scale[at] * (float)(half[0] + half[1]);
+        t->start[at * t->parts] = -offset * (t->parts == 2 ? half[0] : half[0] + half[1]);
         if (t->parts == 2)
-            t->start[at * 2 + 1] = -offset * second;
+            t->start[at * 2 + 1] = -offset * half[1];
     }
 }
 
@@ -349,7 +358,8 @@ struct stored_product {
     const uint8_t *w, *last; /* last: the rows of the last panel, zero rows behind them */
     const float *bias;
     enum dtype type;
-    int64_t stride, out, panels;
+    int64_t stride, out, panels, first; /* first: panels of the products before this one */
+    uint8_t *copy;                      /* of the last panel, or NULL */
 };
 
 /* The sums of one row of x and one panel, to y. */
@@ -380,31 +390,48 @@ static void panel_product(const struct stored_product *p, int64_t panel)
     }
 }
 
-/* y [rows, out] = x w^T + bias, x rounded to 8 bits; w of a block type */
-static void linear_rounded(float *y, const float *x, const struct tensor *weight, const float *bias,
-                           int64_t rows)
+static struct stored_product stored_product_new(const struct linear_part *part,
+                                                const struct rounded *x)
 {
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    struct rounded rounded = rounded_new(x, rows, in, weight->dtype);
-    struct stored_product p = {.y = y,
-                               .x = &rounded,
-                               .w = weight->stored,
-                               .bias = bias,
-                               .type = weight->dtype,
-                               .stride = dtype_bytes(weight->dtype, in),
+    const struct tensor *w = part->weight;
+    int64_t out = tensor_rows(w), left = out % LANES;
+    struct stored_product p = {.y = part->y,
+                               .x = x,
+                               .w = w->stored,
+                               .bias = part->bias,
+                               .type = w->dtype,
+                               .stride = dtype_bytes(w->dtype, x->in),
                                .out = out,
                                .panels = (out + LANES - 1) / LANES};
-    int64_t left = out % LANES;
-    uint8_t *copy = left ? scratch_take((size_t)(LANES * p.stride)) : NULL;
     p.last = p.w + (p.panels - 1) * LANES * p.stride;
     if (left) {
-        memcpy(copy, p.last, (size_t)(left * p.stride));
-        memset(copy + left * p.stride, 0, (size_t)((LANES - left) * p.stride));
-        p.last = copy;
+        p.copy = scratch_take((size_t)(LANES * p.stride));
+        memcpy(p.copy, p.last, (size_t)(left * p.stride));
+        memset(p.copy + left * p.stride, 0, (size_t)((LANES - left) * p.stride));
+        p.last = p.copy;
     }
-#pragma omp parallel for if (out * in > PARALLEL_LIMIT) schedule(static)
-    for (int64_t panel = 0; panel < p.panels; panel++)
-        panel_product(&p, panel);
-    scratch_give(copy);
+    return p;
+}
+
+/* y [rows, out] = x w^T + bias of each part, x rounded to 8 bits; w of a block type */
+static void linear_rounded(const struct linear_part *parts, int count, const float *x, int64_t rows)
+{
+    int64_t in = tensor_width(parts->weight), panels = 0;
+    struct rounded rounded = rounded_new(x, rows, in, parts->weight->dtype);
+    struct stored_product p[LINEARS_MOST];
+    for (int i = 0; i < count; i++) {
+        p[i] = stored_product_new(&parts[i], &rounded);
+        p[i].first = panels;
+        panels += p[i].panels;
+    }
+#pragma omp parallel for if (panels * LANES * in > PARALLEL_LIMIT) schedule(static)
+    for (int64_t panel = 0; panel < panels; panel++) {
+        int i = count - 1;
+        while (panel < p[i].first)
+            i--;
+        panel_product(&p[i], panel - p[i].first);
+    }
+    for (int i = 0; i < count; i++)
+        scratch_give(p[i].copy);
     scratch_give(rounded.q);
 }

@@ -66,11 +66,24 @@ void stored_linear(float *y, const float *x, const struct tensor *weight, const 
 {
     const struct simd *simd = simd_best();
     if (precision == PRECISION_BF16 && dtype_block(weight->dtype) > 1)
-        simd->linear_rounded(y, x, weight, bias, rows);
+        simd->linear_rounded(&(struct linear_part){y, (struct tensor *)weight, bias}, 1, x, rows);
     else if (rows <= FEW_ROWS)
         simd->few_rows_stored(y, x, weight, bias, rows);
     else
         linear_chunks(y, x, weight, bias, rows, precision);
+}
+
+bool stored_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                    enum precision precision)
+{
+    for (int i = 0; i < count; i++) {
+        const struct tensor *w = parts[i].weight;
+        if (!w->stored || w->dtype != parts[0].weight->dtype || dtype_block(w->dtype) == 1 ||
+            precision != PRECISION_BF16)
+            return false;
+    }
+    simd_best()->linear_rounded(parts, count, x, rows);
+    return true;
 }
 
 void stored_linear_backward_input(float *dx, const float *dy, const struct tensor *weight,

@@ -14,6 +14,9 @@
 
 void stored_linear(float *y, const float *x, const struct tensor *weight, const float *bias,
                    int64_t rows, enum precision precision);
+/* All at once, where all weights are of one block type and x is rounded; else false. */
+bool stored_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
+                    enum precision precision);
 /* dx += dy W */
 void stored_linear_backward_input(float *dx, const float *dy, const struct tensor *weight,
                                   int64_t rows, enum precision precision);
