@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,6 +53,17 @@ void file_map_close(struct file_map *map)
     if (map->data)
         munmap((void *)map->data, map->size);
     *map = (struct file_map){0};
+}
+
+void file_map_forget(const struct file_map *map, const void *from, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), base = (uintptr_t)map->data;
+    const uintptr_t at = (uintptr_t)from;
+    if (!map->data || at < base || at - base > map->size || bytes > map->size - (at - base))
+        return;
+    const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
+    if (first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
 int file_read(char **text, size_t *size, const char *path, size_t limit_bytes, struct error *err)

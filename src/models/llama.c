@@ -144,10 +144,12 @@ static struct tensor *add_experts(struct mome *mome, int layer, struct compute *
         c, y, experts_forward(&mome->layers[layer], c, seen, rows->runs, rows->run_count, report));
 }
 
+/* x is the caller's: without a tape, half of the layer leaves its result there (nn/keep.h). */
 static struct tensor *layer_forward(struct llama *m, struct mome *mome, int layer,
                                     struct compute *c, struct tensor *x,
                                     const struct llama_rows *rows)
 {
+    const size_t mark = arena_mark(c->arena);
     struct llama_layer *l = &m->layers[layer];
     enum mome_placement placement = mome ? mome->config.placement : MOME_NONE;
     float dropout = m->config.dropout;
@@ -157,6 +159,8 @@ static struct tensor *layer_forward(struct llama *m, struct mome *mome, int laye
     h = op_add(c, x, op_dropout(c, h, dropout));
     if (placement == MOME_MHSA)
         h = add_experts(mome, layer, c, h, n1, rows);
+    if (placement != MOME_LAYER) /* which still needs x and n1 */
+        h = layer_keep(c, mark, x, h);
 
     struct tensor *n2 = norm_forward(&l->norm2, c, h);
     struct tensor *y = op_add(c, h, op_dropout(c, swiglu_forward(&l->ffn, c, n2), dropout));

@@ -389,6 +389,12 @@ static int give_sinusoids(struct part *p, struct param_entry *entry, struct erro
     return 0;
 }
 
+static bool lies_in(const struct tensor *t, const struct stored_tensor *from)
+{
+    uintptr_t at = (uintptr_t)(t->stored ? t->stored : t->data), start = (uintptr_t)from->data;
+    return at >= start && at - start < (uintptr_t)from->bytes;
+}
+
 /* *missing: their name for it, where the file has none. */
 static int load_one(struct part *p, struct param_entry *entry, char missing[STORED_MAX_NAME],
                     struct error *err)
@@ -411,7 +417,10 @@ static int load_one(struct part *p, struct param_entry *entry, char missing[STOR
         }
         if (from && (scale || !r->scale)) {
             missing[0] = '\0';
-            return part_give(p, entry, r, from, scale, err);
+            int rc = part_give(p, entry, r, from, scale, err);
+            if (rc == 0 && !lies_in(entry->tensor, from))
+                weights_forget(p->weights, from);
+            return rc;
         }
         if (!missing[0])
             snprintf(missing, STORED_MAX_NAME, "%s", name);

@@ -333,6 +333,13 @@ const struct stored_tensor *weights_find(const struct weights *w, const char *na
     return tensor_list_find(&w->tensors, name);
 }
 
+void weights_forget(const struct weights *w, const struct stored_tensor *t)
+{
+    file_map_forget(&w->map, t->data, (size_t)t->bytes);
+    for (int i = 0; i < w->shard_count; i++)
+        file_map_forget(&w->shards[i]->map, t->data, (size_t)t->bytes);
+}
+
 const char *weights_text(const struct weights *w, const char *key)
 {
     const struct metadata_entry *e = metadata_find(&w->metadata, key);

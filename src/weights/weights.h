@@ -48,6 +48,9 @@ int64_t weights_bytes(const struct weights *w);    /* of all its tensors as stor
 int weights_count(const struct weights *w);
 const struct stored_tensor *weights_at(const struct weights *w, int index);          /* by name */
 const struct stored_tensor *weights_find(const struct weights *w, const char *name); /* or NULL */
+/* The tensor was copied: what of it lies in a mapped file need not stay in memory. It can still be
+   read. */
+void weights_forget(const struct weights *w, const struct stored_tensor *t);
 
 /*
  * What the file says besides: GGUF's key-values by their keys; safetensors' __metadata__; ggml's

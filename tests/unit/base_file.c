@@ -99,6 +99,29 @@ static void test_map(void **state)
     assert_null(map.data);
 }
 
+/* What was forgotten is read again; memory that is not the map's stays as it is. */
+static void test_forget(void **state)
+{
+    enum { BYTES = 5 * 4096 + 7 };
+    struct folder *f = *state;
+    struct error err;
+    struct file_map map;
+    char *bytes = aligned_alloc(4096, 8 * 4096);
+    assert_non_null(bytes);
+    for (int i = 0; i < BYTES; i++)
+        bytes[i] = (char)(i % 251);
+    assert_int_equal(file_write(f->file, bytes, BYTES, &err), 0);
+    assert_int_equal(file_map_open(&map, f->file, &err), 0);
+    file_map_forget(&map, map.data, BYTES);
+    file_map_forget(&map, map.data + 100, 2 * 4096);
+    file_map_forget(&map, map.data + 4096, BYTES); /* past its end: nothing */
+    file_map_forget(&map, bytes, BYTES);
+    assert_int_equal(bytes[4096], 4096 % 251);
+    assert_memory_equal(map.data, bytes, BYTES);
+    file_map_close(&map);
+    free(bytes);
+}
+
 static void test_what_cannot_be_read(void **state)
 {
     struct folder *f = *state;
@@ -238,6 +261,7 @@ int main(void)
         TEST(test_writes_and_reads),
         TEST(test_empty_file),
         TEST(test_map),
+        TEST(test_forget),
         TEST(test_what_cannot_be_read),
         TEST(test_abandoned_writer_leaves_nothing),
         TEST(test_disk_full),
