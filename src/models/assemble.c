@@ -28,7 +28,7 @@ static int open_one(struct assembly *a, int kind, const char *path, struct error
         return error_set(err, ERROR_IO, "%s: no such file or folder", path);
     int rc = part_open(&a->parts[kind], (enum part_kind)kind, absolute, err);
     if (rc == 0 && kind < CONFIG_PARTS)
-        snprintf(a->config.parts[kind], CONFIG_MAX_PATH, "%s", absolute);
+        memcpy(a->config.parts[kind], absolute, strlen(absolute) + 1);
     return rc;
 }
 
