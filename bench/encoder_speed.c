@@ -58,6 +58,9 @@ static double now(void)
     X(linear,                                                                                      \
       (float *y, const float *x, struct tensor *w, const float *b, int64_t n, enum precision p),   \
       (y, x, w, b, n, p))                                                                          \
+    X(linears,                                                                                     \
+      (const struct linear_part *parts, int count, const float *x, int64_t n, enum precision p),   \
+      (parts, count, x, n, p))                                                                     \
     X(convolution,                                                                                 \
       (float *y, const float *x, const float *w, const float *b,                                   \
        const struct convolution_sizes *s),                                                         \

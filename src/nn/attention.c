@@ -30,8 +30,8 @@ void self_attention_inputs(struct self_attention *a, struct compute *c, struct t
     linears_forward((struct linear *[]){&a->q, &a->k, &a->v}, 3, c, qkv, x);
 }
 
-struct tensor *self_attention_forward(struct self_attention *a, struct compute *c, struct tensor *x,
-                                      const struct span *spans, int count)
+struct tensor *self_attention_heads(struct self_attention *a, struct compute *c, struct tensor *x,
+                                    const struct span *spans, int count)
 {
     struct attention shape = {.heads = a->heads,
                               .kv_heads = a->kv_heads,
@@ -40,5 +40,5 @@ struct tensor *self_attention_forward(struct self_attention *a, struct compute *
                               .k_spans = spans};
     struct tensor *qkv[3];
     self_attention_inputs(a, c, qkv, x);
-    return linear_forward(&a->out, c, op_attention(c, qkv[0], qkv[1], qkv[2], &shape));
+    return op_attention(c, qkv[0], qkv[1], qkv[2], &shape);
 }

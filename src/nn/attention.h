@@ -23,8 +23,9 @@ void self_attention_params(struct self_attention *a, struct param_visitor *v, co
 /* qkv: queries, keys and values of x */
 void self_attention_inputs(struct self_attention *a, struct compute *c, struct tensor *qkv[3],
                            struct tensor *x);
-/* Every row of a sequence sees all rows of it (encoders); x [rows, d], spans[count]. */
-struct tensor *self_attention_forward(struct self_attention *a, struct compute *c, struct tensor *x,
-                                      const struct span *spans, int count);
+/* Every row of a sequence sees all rows of it (encoders); x [rows, d], spans[count]. What the heads
+   give side by side: `out` is still to come. */
+struct tensor *self_attention_heads(struct self_attention *a, struct compute *c, struct tensor *x,
+                                    const struct span *spans, int count);
 
 #endif

@@ -22,13 +22,21 @@ void encoder_layer_params(struct encoder_layer *l, struct param_visitor *v)
     linear_params(&l->fc2, v, "fc2", PARAM_LINEAR);
 }
 
+/* x + dropout(linear(y)) */
+static struct tensor *add_to(struct encoder_layer *l, struct compute *c, struct tensor *x,
+                             struct linear *linear, struct tensor *y)
+{
+    if (c->random)
+        return op_add(c, x, op_dropout(c, linear_forward(linear, c, y), l->dropout));
+    return linear_followed(linear, c, y, false, x);
+}
+
 struct tensor *encoder_layer_forward(struct encoder_layer *l, struct compute *c, struct tensor *x,
                                      const struct span *spans, int count)
 {
     struct tensor *n = norm_forward(&l->attention_norm, c, x);
-    struct tensor *y = self_attention_forward(&l->attention, c, n, spans, count);
-    x = op_add(c, x, op_dropout(c, y, l->dropout));
+    struct tensor *y = self_attention_heads(&l->attention, c, n, spans, count);
+    x = add_to(l, c, x, &l->attention.out, y);
     n = norm_forward(&l->ffn_norm, c, x);
-    y = linear_forward(&l->fc2, c, op_gelu(c, linear_forward(&l->fc1, c, n)));
-    return op_add(c, x, op_dropout(c, y, l->dropout));
+    return add_to(l, c, x, &l->fc2, linear_followed(&l->fc1, c, n, true, NULL));
 }

@@ -33,3 +33,13 @@ void linears_forward(struct linear *const *l, int count, struct compute *c, stru
     }
     op_linears(c, y, x, weight, bias, count);
 }
+
+struct tensor *linear_followed(struct linear *l, struct compute *c, struct tensor *x, bool gelu,
+                               struct tensor *add)
+{
+    if (!c->tape)
+        return op_linear_followed(c, x, &l->weight, param_or_null(&l->bias), gelu, add);
+    struct tensor *y = linear_forward(l, c, x);
+    y = gelu ? op_gelu(c, y) : y;
+    return add ? op_add(c, add, y) : y;
+}

@@ -17,6 +17,10 @@ struct tensor *linear_forward(struct linear *l, struct compute *c, struct tensor
 void linears_forward(struct linear *const *l, int count, struct compute *c, struct tensor **y,
                      struct tensor *x);
 
+/* gelu of that where asked, plus `add` or NULL: one op where nothing is recorded */
+struct tensor *linear_followed(struct linear *l, struct compute *c, struct tensor *x, bool gelu,
+                               struct tensor *add);
+
 /* The bias as ops want it: NULL where there is none. */
 static inline struct tensor *param_or_null(struct tensor *t)
 {

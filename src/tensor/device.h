@@ -52,11 +52,13 @@ struct pack {
     const struct device *device;
 };
 
-/* One of several products with the same x: y [rows, out] = x W^T + bias. */
+/* One of several products with the same x: y [rows, out] = x W^T + bias, or (gelu) gelu of that; to
+   which `add` comes, as the result, where it is not NULL. */
 struct linear_part {
     float *y;
     struct tensor *weight;
-    const float *bias;
+    const float *bias, *add;
+    bool gelu;
 };
 
 struct device {
@@ -71,7 +73,8 @@ struct device {
        round x to 8 bits with a scale per block of 32, where the weight is of a block type. */
     void (*linear)(float *y, const float *x, struct tensor *weight, const float *bias, int64_t rows,
                    enum precision precision);
-    /* linear for each of parts[count <= LINEARS_MOST]: what is done to x is done once */
+    /* linear, and what follows, for each of parts[count <= LINEARS_MOST]: what is done to x is done
+       once */
     void (*linears)(const struct linear_part *parts, int count, const float *x, int64_t rows,
                     enum precision precision);
     /* dx += dy W */

@@ -23,6 +23,10 @@ struct tensor *op_linear(struct compute *c, struct tensor *x, struct tensor *wei
 enum { LINEARS_MOST = 4 };
 void op_linears(struct compute *c, struct tensor **y, struct tensor *x,
                 struct tensor *const *weight, struct tensor *const *bias, int count);
+/* What often follows, at once: op_linear's result, gelu of it where asked, plus `add`, as the
+   result, or NULL. Without a tape. */
+struct tensor *op_linear_followed(struct compute *c, struct tensor *x, struct tensor *weight,
+                                  struct tensor *bias, bool gelu, struct tensor *add);
 
 /* x [N, D, H, W, C], weight [O, kd, kh, kw, C / groups], bias [O] or NULL
    -> [N, D', H', W', O], size' = (size + 2 pad - kernel) / stride + 1. */

@@ -68,9 +68,25 @@ void op_linears(struct compute *c, struct tensor **y, struct tensor *x,
     assert(count <= LINEARS_MOST);
     for (int i = 0; i < count; i++) {
         y[i] = linear_result(c, x, weight[i], bias[i]);
-        parts[i] = (struct linear_part){y[i]->data, weight[i], bias[i] ? bias[i]->data : NULL};
+        parts[i] = (struct linear_part){
+            .y = y[i]->data, .weight = weight[i], .bias = bias[i] ? bias[i]->data : NULL};
     }
     c->device->linears(parts, count, x->data, tensor_rows(x), c->precision);
+}
+
+struct tensor *op_linear_followed(struct compute *c, struct tensor *x, struct tensor *weight,
+                                  struct tensor *bias, bool gelu, struct tensor *add)
+{
+    assert(!c->tape);
+    struct tensor *y = linear_result(c, x, weight, bias);
+    assert(!add || tensor_count(add) == tensor_count(y));
+    c->device->linears(&(struct linear_part){.y = y->data,
+                                             .weight = weight,
+                                             .bias = bias ? bias->data : NULL,
+                                             .add = add ? add->data : NULL,
+                                             .gelu = gelu},
+                       1, x->data, tensor_rows(x), c->precision);
+    return y;
 }
 
 struct convolution_record {

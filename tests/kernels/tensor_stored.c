@@ -127,7 +127,9 @@ static void several_case(struct tensor *t, const float *x, const float *bias, in
     float *y = malloc(4 * (size_t)n * sizeof *y), *alone = y + 3 * n;
     assert_non_null(y);
     for (enum precision p = PRECISION_F32; p <= PRECISION_BF16; p++) {
-        struct linear_part parts[3] = {{y, t, bias}, {y + n, t, NULL}, {y + 2 * n, t, bias}};
+        struct linear_part parts[3] = {{.y = y, .weight = t, .bias = bias},
+                                       {.y = y + n, .weight = t},
+                                       {.y = y + 2 * n, .weight = t, .bias = bias}};
         device_cpu.linears(parts, 3, x, rows, p);
         for (int i = 0; i < 3; i++) {
             device_cpu.linear(alone, x, t, parts[i].bias, rows, p);
@@ -135,6 +137,27 @@ static void several_case(struct tensor *t, const float *x, const float *bias, in
         }
     }
     free(y);
+}
+
+/* With gelu, with a sum to add to, with both. */
+static void followed_case(struct tensor *t, const float *x, const float *bias, int64_t rows,
+                          double size, struct random *r)
+{
+    int64_t n = rows * tensor_rows(t);
+    float *add = guarded(r, n, 1), *expected = guarded(r, n, 1), *y = guarded(r, n, 1);
+    for (int flags = 1; flags < 4; flags++)
+        for (enum precision p = PRECISION_F32; p <= PRECISION_BF16; p++) {
+            struct linear_part part = {.y = expected,
+                                       .weight = t,
+                                       .bias = bias,
+                                       .add = flags & 2 ? add : NULL,
+                                       .gelu = flags & 1};
+            device_reference.linears(&part, 1, x, rows, PRECISION_F32);
+            part.y = y;
+            device_cpu.linears(&part, 1, x, rows, p);
+            near("followed", t, y, expected, n, (p == PRECISION_BF16 ? 3e-2 : 2e-5) * size);
+        }
+    release(add, n), release(expected, n), release(y, n);
 }
 
 static void linear_case(struct walled *w, int64_t rows, bool bias, struct random *r)
@@ -152,7 +175,8 @@ static void linear_case(struct walled *w, int64_t rows, bool bias, struct random
         near("few_rows_stored", t, y, expected, n, 1e-5 * size);
         if (dtype_block(t->dtype) == 1)
             continue;
-        sets[i]->linear_rounded(&(struct linear_part){y, t, with}, 1, x, rows);
+        sets[i]->linear_rounded(&(struct linear_part){.y = y, .weight = t, .bias = with}, 1, x,
+                                rows);
         near("linear_rounded", t, y, expected, n, 2e-2 * size);
     }
     device_cpu.linear(y, x, t, with, rows, PRECISION_F32);
@@ -162,6 +186,7 @@ static void linear_case(struct walled *w, int64_t rows, bool bias, struct random
     if (dtype_block(t->dtype) == 1)
         same_as_floats(t, y, x, with, rows, size);
     several_case(t, x, b, rows);
+    followed_case(t, x, with, rows, size, r);
     release(x, rows * in), release(b, out), release(expected, n), release(y, n);
 }
 
@@ -238,7 +263,7 @@ static void test_not_numbers(void **state)
             x[40] = k ? INFINITY : NAN;
             if (!simd_supported(sets[i]))
                 continue;
-            sets[i]->linear_rounded(&(struct linear_part){y, &w.t, NULL}, 1, x, 1);
+            sets[i]->linear_rounded(&(struct linear_part){.y = y, .weight = &w.t}, 1, x, 1);
             for (int o = 0; o < OUT; o++)
                 assert_false(isfinite(y[o]));
         }

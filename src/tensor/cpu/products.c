@@ -164,22 +164,25 @@ void product_pack_free(struct pack *pack)
     memory_free(pack);
 }
 
-void product_linear(float *y, const float *x, struct tensor *weight, const float *bias,
-                    int64_t rows, enum precision precision)
+/* A weight's panels, packed if need be; NULL where it has none. */
+static const void *panels_of(struct tensor *weight, enum precision precision)
 {
-    int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && in % 2 == 0 &&
+    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad &&
+                tensor_width(weight) % 2 == 0 &&
                 !(weight->stored && dtype_block(weight->dtype) > 1);
-    const void *panels = pack ? packed(weight, NULL) : NULL;
-    if (panels) {
-        uint16_t *a = rounded(x, rows, in, in, rows);
-        simd_best()->panels_product(y, a, panels, bias, rows, in, out);
-        scratch_give(a);
-    } else if (weight->stored) {
-        stored_linear(y, x, weight, bias, rows, precision);
-    } else if (rows <= FEW_ROWS) {
-        simd_best()->few_rows(y, x, weight->data, bias, rows, in, out);
-    } else {
+    return pack ? packed(weight, NULL) : NULL;
+}
+
+/* y = x W^T + bias where W has no panels. */
+static void linear_unpacked(const struct linear_part *p, const float *x, int64_t rows,
+                            enum precision precision)
+{
+    int64_t in = tensor_width(p->weight), out = tensor_rows(p->weight);
+    if (p->weight->stored)
+        stored_linear(p->y, x, p->weight, p->bias, rows, precision);
+    else if (rows <= FEW_ROWS)
+        simd_best()->few_rows(p->y, x, p->weight->data, p->bias, rows, in, out);
+    else
         product_gemm(&(struct gemm){.trans_b = true,
                                     .m = rows,
                                     .n = out,
@@ -188,20 +191,47 @@ void product_linear(float *y, const float *x, struct tensor *weight, const float
                                     .ldb = in,
                                     .ldc = out,
                                     .a = x,
-                                    .b = weight->data,
-                                    .bias = bias,
-                                    .c = y,
+                                    .b = p->weight->data,
+                                    .bias = p->bias,
+                                    .c = p->y,
                                     .precision = precision});
-    }
+}
+
+static void linear_end(const struct linear_part *p, int64_t rows)
+{
+    int64_t n = rows * tensor_rows(p->weight);
+    if (p->gelu)
+        simd_best()->device.gelu(p->y, p->y, n);
+    if (p->add)
+        simd_best()->device.add(p->y, p->y, p->add, n);
 }
 
 void product_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
                      enum precision precision)
 {
-    if (stored_linears(parts, count, x, rows, precision))
-        return;
-    for (int i = 0; i < count; i++)
-        product_linear(parts[i].y, x, parts[i].weight, parts[i].bias, rows, precision);
+    bool done = stored_linears(parts, count, x, rows, precision);
+    uint16_t *half = NULL;
+    for (int i = 0; i < count; i++) {
+        const struct linear_part *p = &parts[i];
+        const void *panels = done ? NULL : panels_of(p->weight, precision);
+        int64_t in = tensor_width(p->weight);
+        if (panels) {
+            half = half ? half : rounded(x, rows, in, in, rows);
+            simd_best()->panels_product(p, half, panels, rows);
+            continue;
+        }
+        if (!done)
+            linear_unpacked(p, x, rows, precision);
+        linear_end(p, rows);
+    }
+    scratch_give(half);
+}
+
+void product_linear(float *y, const float *x, struct tensor *weight, const float *bias,
+                    int64_t rows, enum precision precision)
+{
+    const struct linear_part part = {.y = y, .weight = weight, .bias = bias};
+    product_linears(&part, 1, x, rows, precision);
 }
 
 void product_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,

@@ -37,8 +37,15 @@ void reference_linear(float *y, const float *x, struct tensor *weight, const flo
 void reference_linears(const struct linear_part *parts, int count, const float *x, int64_t rows,
                        enum precision precision)
 {
-    for (int i = 0; i < count; i++)
-        reference_linear(parts[i].y, x, parts[i].weight, parts[i].bias, rows, precision);
+    for (int i = 0; i < count; i++) {
+        const struct linear_part *p = &parts[i];
+        int64_t n = rows * tensor_rows(p->weight);
+        reference_linear(p->y, x, p->weight, p->bias, rows, precision);
+        if (p->gelu)
+            device_reference.gelu(p->y, p->y, n);
+        if (p->add)
+            device_reference.add(p->y, p->y, p->add, n);
+    }
 }
 
 void reference_linear_backward_input(float *dx, const float *dy, struct tensor *weight,

@@ -15,13 +15,13 @@ struct simd {
     /* y [rows, out] = x [rows, in] w [out, in]^T + bias, for few rows */
     void (*few_rows)(float *y, const float *x, const float *w, const float *bias, int64_t rows,
                      int64_t in, int64_t out);
-    /* The same in bfloat16, any number of rows, with a weight [out, in] that panels_fill laid out,
-       from a plain type, in panels_bytes of memory (64-byte aligned); in even. NULL where there is
-       no bfloat16. */
+    /* A linear_part in bfloat16, any number of rows, with a weight [out, in] that panels_fill laid
+       out, from a plain type, in panels_bytes of memory (64-byte aligned); in even. NULL where
+       there is no bfloat16. */
     int64_t (*panels_bytes)(int64_t in, int64_t out);
     void (*panels_fill)(void *panels, enum dtype type, const void *weight, int64_t in, int64_t out);
-    void (*panels_product)(float *y, const uint16_t *x, const void *panels, const float *bias,
-                           int64_t rows, int64_t in, int64_t out);
+    void (*panels_product)(const struct linear_part *part, const uint16_t *x, const void *panels,
+                           int64_t rows);
     /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and of
        block types (one for all parts), x rounded to 8 bits, for any number of rows. */
     void (*dequantise)(float *to, enum dtype type, const void *from, int64_t count);

@@ -1,6 +1,7 @@
 /*
- * Part of simd_body.h: y = x W^T + bias in bfloat16 (AVX-512 BF16) with a weight that was laid out
- * for it once. The columns of y are cut into panels of PANEL; the weight of a panel is
+ * Part of simd_body.h: y = x W^T + bias, and what follows (linear_part), in bfloat16 (AVX-512 BF16)
+ * with a weight that was laid out for it once. The columns of y are cut into panels of PANEL; the
+ * weight of a panel is
  *
  *     w[u][j] = (W[first + j][2 u], W[first + j][2 u + 1])      u < in / 2, j < its width
  *
@@ -17,7 +18,8 @@ enum { PANEL = 64, PANEL_ROWS = 6 };
 struct panels {
     float *y; /* [rows, out] */
     const unit *x, *w;
-    const float *bias; /* or NULL */
+    const float *bias, *add; /* or NULL; add [rows, out] */
+    bool gelu;
     int64_t rows, units, out;
 };
 
@@ -61,6 +63,23 @@ static void panels_fill(void *to, enum dtype type, const void *weight, int64_t i
 INLINE __mmask16 lanes_of(int64_t left)
 {
     return left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+}
+
+/* What follows, while the sums are in the cache. */
+static void panel_end(const struct panels *p, int64_t first, int64_t row, int rows)
+{
+    const int64_t n = minimum(PANEL, p->out - first);
+    for (int64_t at = row * p->out + first; rows > 0; rows--, at += p->out) {
+        float *y = p->y + at, density;
+        if (p->gelu)
+#pragma omp simd private(density)
+            for (int64_t j = 0; j < n; j++)
+                y[j] *= normal_below(y[j], &density);
+        if (p->add)
+#pragma omp simd
+            for (int64_t j = 0; j < n; j++)
+                y[j] += p->add[at + j];
+    }
 }
 
 /* rows x vectors of one panel; `next`: what to fetch meanwhile, `stride` bytes each step */
@@ -134,16 +153,20 @@ static void panel_rows(const struct panels *p, int64_t first, int64_t from, int6
     for (int64_t row = from; row < to; next += stride * p->units) {
         int rows = rows_of_block(to - row, PANEL_ROWS);
         blocks[vectors - 1](p, w, first, row, next, stride, rows);
+        if (p->gelu || p->add)
+            panel_end(p, first, row, rows);
         row += rows;
     }
 }
 
-/* y [rows, out] = x [rows, in] W^T + bias. Threads take panels; where these are few, parts of the
+/* Threads take panels; where these are few, parts of the
    rows too. */
-static void panels_product(float *y, const uint16_t *x, const void *weight, const float *bias,
-                           int64_t rows, int64_t in, int64_t out)
+static void panels_product(const struct linear_part *part, const uint16_t *x, const void *panels,
+                           int64_t rows)
 {
-    const struct panels p = {y, (const unit *)x, weight, bias, rows, in / 2, out};
+    const int64_t in = tensor_width(part->weight), out = tensor_rows(part->weight);
+    const struct panels p = {part->y, (const unit *)x, panels, part->bias, part->add, part->gelu,
+                             rows,    in / 2,          out};
     const int64_t count = (out + PANEL - 1) / PANEL, threads = omp_get_max_threads();
     const int64_t parts = count % threads == 0 || rows < 8 * PANEL_ROWS ? 1 : threads;
     const int64_t most = (rows + parts - 1) / parts;

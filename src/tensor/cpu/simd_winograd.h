@@ -128,6 +128,8 @@ static void winograd_pictures(float *y, const float *x, const void *packed,
             (const unit *)(v + p * rows * in),
             (const unit *)((const char *)packed + p * panels_bytes(in, out)),
             NULL,
+            NULL,
+            false,
             rows,
             in / 2,
             out};

@@ -66,7 +66,9 @@ void stored_linear(float *y, const float *x, const struct tensor *weight, const 
 {
     const struct simd *simd = simd_best();
     if (precision == PRECISION_BF16 && dtype_block(weight->dtype) > 1)
-        simd->linear_rounded(&(struct linear_part){y, (struct tensor *)weight, bias}, 1, x, rows);
+        simd->linear_rounded(
+            &(struct linear_part){.y = y, .weight = (struct tensor *)weight, .bias = bias}, 1, x,
+            rows);
     else if (rows <= FEW_ROWS)
         simd->few_rows_stored(y, x, weight, bias, rows);
     else
