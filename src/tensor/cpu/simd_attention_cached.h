@@ -182,13 +182,21 @@ static void attention_cached(float *y, const float *q, const uint16_t *k, const 
     t.states = scratch_take((size_t)(units * t.most_rows * (t.wide + 2) + threads * floats + 16) *
                             sizeof *y);
     float *work = t.states + (units * t.most_rows * (t.wide + 2) + 15) / 16 * 16;
-#pragma omp parallel if (attention_work(a, d) > 4 * PARALLEL_LIMIT)
-    {
-        struct cached_work w = cached_work_at(&t, work + omp_get_thread_num() * floats);
+    if (attention_work(a, d) > 4 * PARALLEL_LIMIT) {
+#pragma omp parallel
+        {
+            struct cached_work w = cached_work_at(&t, work + omp_get_thread_num() * floats);
 #pragma omp for schedule(dynamic)
+            for (int64_t unit = 0; unit < units; unit++)
+                cached_unit(&t, unit, &w);
+#pragma omp for schedule(static)
+            for (int64_t item = 0; item < items; item++)
+                cached_finish(&t, item);
+        }
+    } else {
+        struct cached_work w = cached_work_at(&t, work);
         for (int64_t unit = 0; unit < units; unit++)
             cached_unit(&t, unit, &w);
-#pragma omp for schedule(static)
         for (int64_t item = 0; item < items; item++)
             cached_finish(&t, item);
     }

@@ -1,48 +1,63 @@
 /* Part of simd_body.h: element-wise kernels, the optimiser, and bfloat16 conversion. */
 
-#define EACH _Pragma("omp parallel for simd if (parallel : n > PARALLEL_LIMIT) schedule(static)")
+/* A statement for each i of [0, n); see SHARE. */
+#define EACH(statement)                                                                            \
+    do {                                                                                           \
+        if (n > PARALLEL_LIMIT) {                                                                  \
+            _Pragma("omp parallel for simd schedule(static)") for (int64_t i = 0; i < n; i++)      \
+                statement;                                                                         \
+        } else {                                                                                   \
+            _Pragma("omp simd") for (int64_t i = 0; i < n; i++) statement;                         \
+        }                                                                                          \
+    } while (0)
 
 static void relu(float *y, const float *x, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0;
+    EACH(y[i] = x[i] > 0 ? x[i] : 0);
 }
 
 static void relu_backward(float *dx, const float *dy, const float *x, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) dx[i] += x[i] > 0 ? dy[i] : 0;
+    EACH(dx[i] += x[i] > 0 ? dy[i] : 0);
+}
+
+INLINE float gelu_of(float x)
+{
+    float density;
+    return x * normal_below(x, &density);
+}
+
+INLINE float gelu_slope(float x)
+{
+    float density, below = normal_below(x, &density);
+    return below + x * density;
 }
 
 static void gelu(float *y, const float *x, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++)
-    {
-        float density;
-        y[i] = x[i] * normal_below(x[i], &density);
-    }
+    EACH(y[i] = gelu_of(x[i]));
 }
 
 static void gelu_backward(float *dx, const float *dy, const float *x, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++)
-    {
-        float density, below = normal_below(x[i], &density);
-        dx[i] += dy[i] * (below + x[i] * density);
-    }
+    EACH(dx[i] += dy[i] * gelu_slope(x[i]));
 }
 
 static void swiglu(float *y, const float *gate, const float *up, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] = gate[i] * sigmoid(gate[i]) * up[i];
+    EACH(y[i] = gate[i] * sigmoid(gate[i]) * up[i]);
+}
+
+INLINE float silu_slope(float x)
+{
+    float s = sigmoid(x);
+    return s * (1 + x * (1 - s));
 }
 
 static void swiglu_gate(float *dgate, const float *dy, const float *gate, const float *up,
                         int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++)
-    {
-        float s = sigmoid(gate[i]);
-        dgate[i] += dy[i] * up[i] * s * (1 + gate[i] * (1 - s));
-    }
+    EACH(dgate[i] += dy[i] * up[i] * silu_slope(gate[i]));
 }
 
 static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate,
@@ -52,32 +67,32 @@ static void swiglu_backward(float *dgate, float *dup, const float *dy, const flo
         swiglu_gate(dgate, dy, gate, up, n);
     if (!dup)
         return;
-    EACH for (int64_t i = 0; i < n; i++) dup[i] += dy[i] * gate[i] * sigmoid(gate[i]);
+    EACH(dup[i] += dy[i] * gate[i] * sigmoid(gate[i]));
 }
 
 static void add(float *y, const float *a, const float *b, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+    EACH(y[i] = a[i] + b[i]);
 }
 
 static void add_scaled(float *y, const float *x, float factor, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] += factor * x[i];
+    EACH(y[i] += factor * x[i]);
 }
 
 static void scale(float *y, const float *x, float factor, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] = factor * x[i];
+    EACH(y[i] = factor * x[i]);
 }
 
 static void multiply_add(float *y, const float *a, const float *b, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) y[i] += a[i] * b[i];
+    EACH(y[i] += a[i] * b[i]);
 }
 
 static void fill(float *x, float value, int64_t n)
 {
-    EACH for (int64_t i = 0; i < n; i++) x[i] = value;
+    EACH(x[i] = value);
 }
 
 /* Each row by the angles of its position, the same for all heads: 64 pairs at a time. */
@@ -116,10 +131,9 @@ static void rope_row(float *y, const float *x, int32_t position, const float *in
 static void rope(float *y, const float *x, const int32_t *position, const float *inverse_frequency,
                  float sign, bool add_to, int64_t rows, int heads, int64_t d)
 {
-#pragma omp parallel for if (rows * heads * d > PARALLEL_LIMIT) schedule(static)
-    for (int64_t r = 0; r < rows; r++)
-        rope_row(y + r * heads * d, x + r * heads * d, position[r], inverse_frequency, sign, add_to,
-                 heads, d);
+    SHARE(rows * heads * d > PARALLEL_LIMIT, r, rows,
+          rope_row(y + r * heads * d, x + r * heads * d, position[r], inverse_frequency, sign,
+                   add_to, heads, d));
 }
 
 static void adamw(float *w, float *m, float *v, const float *grad, const struct adamw_step *s,
@@ -127,8 +141,8 @@ static void adamw(float *w, float *m, float *v, const float *grad, const struct 
 {
     const struct adamw_step a = *s;
     const float m_scale = 1 / a.correction1, v_scale = 1 / a.correction2;
-    EACH for (int64_t i = 0; i < n; i++)
-    {
+#pragma omp parallel for simd if (parallel : n > PARALLEL_LIMIT) schedule(static)
+    for (int64_t i = 0; i < n; i++) {
         float g = grad[i] * a.grad_scale;
         m[i] = a.beta1 * m[i] + (1 - a.beta1) * g;
         v[i] = a.beta2 * v[i] + (1 - a.beta2) * g * g;

@@ -16,6 +16,20 @@
 #include <string.h>
 
 #define PARALLEL_LIMIT 32768 /* elements from which a second thread pays */
+/* A statement for each r of [0, count), by all threads where it is much. Not by an `if` clause:
+   with one, libgomp ends even a region of one thread with a system call, which a decoder's step of
+   one row would make hundreds of times. */
+#define SHARE(much, r, count, statement)                                                           \
+    do {                                                                                           \
+        if (much) {                                                                                \
+            _Pragma("omp parallel for schedule(static)") for (int64_t r = 0; r < (count); r++)     \
+                statement;                                                                         \
+        } else {                                                                                   \
+            for (int64_t r = 0; r < (count); r++)                                                  \
+                statement;                                                                         \
+        }                                                                                          \
+    } while (0)
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE float float_of_bits(int32_t bits)

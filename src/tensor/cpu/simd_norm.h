@@ -134,21 +134,23 @@ static void layer_norm_backward(float *dx, float *dw, float *db, const float *dy
                           width);
 }
 
+static void rms_norm_row(float *y, float *rstd, const float *x, const float *w, int64_t width,
+                         float eps)
+{
+    float f = 1 / sqrtf(row_dot(x, x, width) / (float)width + eps);
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++)
+        y[i] = x[i] * f * w[i];
+    if (rstd)
+        *rstd = f;
+}
+
 static void rms_norm(float *y, float *rstd, const float *x, const float *w,
                      const struct norm_sizes *s)
 {
     const int64_t width = s->width;
-#pragma omp parallel for if (s->rows * width > PARALLEL_LIMIT) schedule(static)
-    for (int64_t r = 0; r < s->rows; r++) {
-        const float *from = x + r * width;
-        float *to = y + r * width;
-        float f = 1 / sqrtf(row_dot(from, from, width) / (float)width + s->eps);
-#pragma omp simd
-        for (int64_t i = 0; i < width; i++)
-            to[i] = from[i] * f * w[i];
-        if (rstd)
-            rstd[r] = f;
-    }
+    SHARE(s->rows * width > PARALLEL_LIMIT, r, s->rows,
+          rms_norm_row(y + r * width, rstd ? rstd + r : NULL, x + r * width, w, width, s->eps));
 }
 
 static void rms_norm_backward(float *dx, float *dw, const float *dy, const float *x, const float *w,

@@ -282,9 +282,7 @@ static struct rounded rounded_new(const float *x, int64_t rows, int64_t in, enum
     t.scale = (float *)(t.q + rows * in);
     t.sum = t.scale + scales;
     t.start = (int32_t *)(t.sum + scales);
-#pragma omp parallel for if (rows * in > PARALLEL_LIMIT) schedule(static)
-    for (int64_t r = 0; r < rows; r++)
-        round_row(&t, x, r, group_offset(type));
+    SHARE(rows * in > PARALLEL_LIMIT, r, rows, round_row(&t, x, r, group_offset(type)));
     return t;
 }
 
@@ -424,7 +422,7 @@ static void linear_rounded(const struct linear_part *parts, int count, const flo
         p[i].first = panels;
         panels += p[i].panels;
     }
-#pragma omp parallel for if (panels * LANES * in > PARALLEL_LIMIT) schedule(static)
+#pragma omp parallel for if (panels * LANES * in > PARALLEL_LIMIT) schedule(guided, 4)
     for (int64_t panel = 0; panel < panels; panel++) {
         int i = count - 1;
         while (panel < p[i].first)
