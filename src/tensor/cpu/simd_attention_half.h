@@ -14,7 +14,7 @@
  * (relative error 1e-4, where rounding P costs 2e-3), times 2^floor by vscalefps.
  */
 
-enum { TILE = 128, BLOCK = 24, PART = 192 };
+enum { TILE = 128, BLOCK = 24, PART = 192, LONG_PART = 512 };
 
 struct half_head {
     const struct head *h;
@@ -182,8 +182,10 @@ static void half_forward(struct half_head *f, int64_t from, int64_t to, float *y
 static void attention_half(float *y, const float *q, const float *k, const float *v,
                            const struct attention *a, int64_t d, int64_t longest)
 {
-    const int64_t floats = half_floats(a, d), parts = (longest + PART - 1) / PART;
-    const int64_t items = (int64_t)a->sequences * a->kv_heads * parts;
+    const int64_t floats = half_floats(a, d), heads = (int64_t)a->sequences * a->kv_heads;
+    const bool enough = (longest + LONG_PART - 1) / LONG_PART * heads >= 4 * omp_get_max_threads();
+    const int64_t part = enough ? LONG_PART : PART, parts = (longest + part - 1) / part;
+    const int64_t items = heads * parts;
     float *work = scratch_take(omp_get_max_threads() * floats * sizeof *work);
 #pragma omp parallel for if (attention_work(a, d) > 4 * PARALLEL_LIMIT) schedule(dynamic)
     for (int64_t item = 0; item < items; item++) {

@@ -65,10 +65,9 @@ INLINE __mmask16 lanes_of(int64_t left)
     return left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
 }
 
-/* What follows, while the sums are in the cache. */
-static void panel_end(const struct panels *p, int64_t first, int64_t row, int rows)
+/* What follows, in n columns, while the sums are in the cache. */
+INLINE void panel_end(const struct panels *p, int64_t first, int64_t row, int rows, const int64_t n)
 {
-    const int64_t n = minimum(PANEL, p->out - first);
     for (int64_t at = row * p->out + first; rows > 0; rows--, at += p->out) {
         float *y = p->y + at, density;
         if (p->gelu)
@@ -153,8 +152,10 @@ static void panel_rows(const struct panels *p, int64_t first, int64_t from, int6
     for (int64_t row = from; row < to; next += stride * p->units) {
         int rows = rows_of_block(to - row, PANEL_ROWS);
         blocks[vectors - 1](p, w, first, row, next, stride, rows);
-        if (p->gelu || p->add)
-            panel_end(p, first, row, rows);
+        if ((p->gelu || p->add) && first + PANEL <= p->out)
+            panel_end(p, first, row, rows, PANEL);
+        else if (p->gelu || p->add)
+            panel_end(p, first, row, rows, p->out - first);
         row += rows;
     }
 }
