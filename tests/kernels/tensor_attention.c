@@ -25,7 +25,7 @@ static const struct sizes cases[] = {
     {60, 1, 16, 1, false, {{0, 1}}, {{0, 33}}},
     {3, 1, 65, 1, true, {{1, 260}}, {{3, 391}}}, /* tiles, parts and odd pairs */
     {1, 1, 31, 2, false, {{0, 9}, {9, 193}}, {{0, 129}, {129, 1}}},
-    {2, 2, 16, 1, true, {{0, 40}}, {{0, 25}}}, /* bfloat16 queries that see nothing */
+    {2, 2, 16, 1, true, {{0, 40}}, {{0, 25}}},   /* bfloat16 queries that see nothing */
     {8, 8, 16, 1, true, {{0, 530}}, {{0, 541}}}, /* heads enough for long parts */
 };
 
