@@ -140,7 +140,7 @@ static int open_parts(struct part *parts[CONFIG_PARTS], struct recognizer_config
         else
             rc = part_open(&parts[k], (enum part_kind)k, absolute, err);
         if (rc == 0)
-            snprintf(config->parts[k], CONFIG_MAX_PATH, "%s", absolute);
+            memcpy(config->parts[k], absolute, strlen(absolute) + 1);
         memory_free(path);
     }
     return rc;
