@@ -246,6 +246,11 @@ INLINE float round_group(int8_t *q, int32_t half[2], const float *x)
     }
     UNROLL for (int i = 0; i < LANES; i++) highest = most[i] > highest ? most[i] : highest;
     float largest = float_of_bits(highest);
+    if (highest >= 0x7f800000) { /* infinite, or none: so is what comes of it */
+        memset(q, 0, GROUP);
+        half[0] = half[1] = 0;
+        return largest - largest;
+    }
     const vec inverse = vec_set(largest > 0 ? 127 / largest : 0);
     UNROLL for (int i = 0; i < GROUP; i += LANES)
     {
