@@ -55,6 +55,12 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_map_expect(const struct file_map *map)
+{
+    if (map->data)
+        madvise((void *)map->data, map->size, MADV_WILLNEED); /* a hint: it may fail */
+}
+
 void file_map_forget(const struct file_map *map, const void *from, size_t bytes)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), base = (uintptr_t)map->data;

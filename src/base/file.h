@@ -19,6 +19,8 @@ struct file_map {
 
 int file_map_open(struct file_map *map, const char *path, struct error *err);
 void file_map_close(struct file_map *map);
+/* All of it will be read soon: the system may begin to. */
+void file_map_expect(const struct file_map *map);
 /* The whole pages in [from, from + bytes), where that lies in the map, leave this process's memory
    until they are read again. */
 void file_map_forget(const struct file_map *map, const void *from, size_t bytes);

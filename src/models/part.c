@@ -458,6 +458,8 @@ int part_load(struct part *p, const struct param_list *list, struct part_report 
     char name[STORED_MAX_NAME], first[STORED_MAX_NAME] = "";
     struct part_report counts = {0};
     int rc = 0;
+    if (p->kind == PART_LLM) /* of the others' files only a part is wanted */
+        weights_expect(p->weights);
     for (int64_t i = 0; rc == 0 && i < list->count; i++) {
         rc = load_one(p, &list->entries[i], name, err);
         if (name[0] && counts.missing++ == 0)

@@ -333,6 +333,13 @@ const struct stored_tensor *weights_find(const struct weights *w, const char *na
     return tensor_list_find(&w->tensors, name);
 }
 
+void weights_expect(const struct weights *w)
+{
+    file_map_expect(&w->map);
+    for (int i = 0; i < w->shard_count; i++)
+        file_map_expect(&w->shards[i]->map);
+}
+
 void weights_forget(const struct weights *w, const struct stored_tensor *t)
 {
     file_map_forget(&w->map, t->data, (size_t)t->bytes);

@@ -48,6 +48,8 @@ int64_t weights_bytes(const struct weights *w);    /* of all its tensors as stor
 int weights_count(const struct weights *w);
 const struct stored_tensor *weights_at(const struct weights *w, int index);          /* by name */
 const struct stored_tensor *weights_find(const struct weights *w, const char *name); /* or NULL */
+/* All of it is about to be read: the system may begin to read ahead. */
+void weights_expect(const struct weights *w);
 /* The tensor was copied: what of it lies in a mapped file need not stay in memory. It can still be
    read. */
 void weights_forget(const struct weights *w, const struct stored_tensor *t);
