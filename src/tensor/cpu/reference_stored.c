@@ -1,4 +1,4 @@
-#include "tensor/cpu/reference_stored.h"
+#include "tensor/cpu/reference.h"
 #include "tensor/cpu/scratch.h"
 
 #include <string.h>
