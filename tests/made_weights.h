@@ -82,4 +82,32 @@ static inline void expect_patched(struct strbuf *file, weights_reader *read, siz
     memcpy(file->data + at, old, (size_t)width);
 }
 
+/* A field of the file, and a value that makes the file wrong. */
+struct patch {
+    size_t at;
+    uint64_t value;
+    int width;
+    const char *words; /* of the message */
+};
+
+static inline void expect_patches(struct strbuf *file, weights_reader *read,
+                                  const struct patch *patches, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        expect_patched(file, read, patches[i].at, patches[i].value, patches[i].width,
+                       patches[i].words);
+}
+
+/* Every beginning of the file, of `from` bytes and more, is refused. */
+static inline void expect_cuts(const struct strbuf *file, weights_reader *read, size_t from)
+{
+    for (size_t n = from; n < file->length; n++) {
+        struct made m;
+        struct error err = {0};
+        if (made_read(&m, read, file->data, n, &err) != ERROR_FORMAT)
+            fail_msg("%zu of %zu bytes: %d %s", n, file->length, err.code, err.message);
+        made_close(&m);
+    }
+}
+
 #endif

@@ -127,13 +127,7 @@ static void test_truncated(void **state)
     (void)state;
     for (uint32_t version = 2; version <= 6; version++) {
         make(version);
-        for (size_t n = 4; n < file.length; n++) {
-            struct made m;
-            struct error err = {0};
-            if (made_read(&m, ct2_read, file.data, n, &err) != ERROR_FORMAT)
-                fail_msg("%zu of %zu bytes: %d %s", n, file.length, err.code, err.message);
-            made_close(&m);
-        }
+        expect_cuts(&file, ct2_read, 4);
     }
 }
 
@@ -141,12 +135,7 @@ static void test_wrong(void **state)
 {
     (void)state;
     make(6);
-    const struct {
-        size_t at;
-        uint64_t value;
-        int width;
-        const char *words;
-    } cases[] = {
+    const struct patch patches[] = {
         {at.version, 7, 4, "version 7"},
         {at.version, 1, 4, "version 1"},
         {at.version, 0, 4, "version 0"},
@@ -179,9 +168,7 @@ static void test_wrong(void **state)
         {at.alias + 2, 'w', 1, "tensor w is there twice"},
         {at.of + 2, 'b', 1, "tensor b is there twice"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_patched(&file, ct2_read, cases[i].at, cases[i].value, cases[i].width,
-                       cases[i].words);
+    expect_patches(&file, ct2_read, patches, sizeof patches / sizeof *patches);
     make(3);
     expect_patched(&file, ct2_read, at.type, 3, 1, "");
     expect_patched(&file, ct2_read, at.type, 8, 1, "");

@@ -111,12 +111,7 @@ static void test_wrong(void **state)
 {
     (void)state;
     make();
-    const struct {
-        size_t at;
-        uint64_t value;
-        int width;
-        const char *words;
-    } cases[] = {
+    const struct patch patches[] = {
         {at.header, 0x80000000, 4, "n_vocab is -2147483648"},
         {at.header + 4, UINT32_MAX, 4, "n_audio_ctx is -1"},
         {at.mels, UINT32_MAX, 4, "mel filters"},
@@ -141,9 +136,7 @@ static void test_wrong(void **state)
         {at.name, 0x1b, 1, "name"},
         {at.name, 'q', 1, "tensor q is there twice"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_patched(&file, ggml_read, cases[i].at, cases[i].value, cases[i].width,
-                       cases[i].words);
+    expect_patches(&file, ggml_read, patches, sizeof patches / sizeof *patches);
 }
 
 int main(void)

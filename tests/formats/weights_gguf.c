@@ -184,25 +184,14 @@ static void test_truncated(void **state)
 {
     (void)state;
     make(3);
-    for (size_t n = 0; n < file.length; n++) {
-        struct made m;
-        struct error err = {0};
-        if (made_read(&m, gguf_read, file.data, n, &err) != ERROR_FORMAT)
-            fail_msg("%zu of %zu bytes: %d %s", n, file.length, err.code, err.message);
-        made_close(&m);
-    }
+    expect_cuts(&file, gguf_read, 0);
 }
 
 static void test_wrong(void **state)
 {
     (void)state;
     make(3);
-    const struct {
-        size_t at;
-        uint64_t value;
-        int width;
-        const char *words;
-    } cases[] = {
+    const struct patch patches[] = {
         {at.version, 1, 4, "a version 1"},
         {at.version, 0x03000000, 4, "big-endian"},
         {at.version, 4, 4, "version 4"},
@@ -249,9 +238,7 @@ static void test_wrong(void **state)
         {at.offset, 449, 8, "tensor a is not aligned to 64 bytes"},
         {at.offset, UINT64_MAX - 63, 8, "outside the file"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_patched(&file, gguf_read, cases[i].at, cases[i].value, cases[i].width,
-                       cases[i].words);
+    expect_patches(&file, gguf_read, patches, sizeof patches / sizeof *patches);
 }
 
 /* Lists in lists in lists: refused, not followed to the end of the stack. */
