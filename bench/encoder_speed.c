@@ -13,7 +13,8 @@
  * is from float32's. OMP_NUM_THREADS says how many threads; with 1 it counts CPU time, so that what
  * else runs on the machine matters little. encoder_pytorch.py measures the same shape in PyTorch.
  */
-#include "base/clock.h"
+#include "timing.h"
+
 #include "base/random.h"
 #include "models/avhubert.h"
 #include "models/part.h"
@@ -25,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MOST_RUNS = 1000 };
 
@@ -41,15 +41,6 @@ static const struct avhubert_config avhubert_large = {.stem = 64,
                                                       .position_kernel = 128,
                                                       .position_groups = 16,
                                                       .audio_branch_zeros = true};
-
-static double now(void)
-{
-    struct timespec t;
-    if (omp_get_max_threads() > 1)
-        return clock_seconds();
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- kernels, timed ----------------------------------------------------------------------- */
 
@@ -248,12 +239,6 @@ static double distance(struct bench *b)
     return sqrt(apart / size);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void measure(struct bench *b, int runs, bool kernels)
 {
     struct device timed = timed_device();
@@ -271,14 +256,14 @@ static void measure(struct bench *b, int runs, bool kernels)
             memcpy(best, kernel_seconds, sizeof best);
         }
     }
-    qsort(times, (size_t)runs, sizeof *times, ascending);
+    double middle = median(times, runs);
     printf("%s, %lld frames, %s, %d thread%s: median %.1f ms, best %.1f ms of %d\n",
            b->part    ? part_description(b->part)
            : b->video ? "avhubert large, random weights"
                       : "whisper base, random weights",
            (long long)b->frames, b->c.precision == PRECISION_BF16 ? "bf16" : "f32",
-           omp_get_max_threads(), omp_get_max_threads() > 1 ? "s" : " (CPU time)",
-           times[runs / 2] * 1e3, least * 1e3, runs);
+           omp_get_max_threads(), omp_get_max_threads() > 1 ? "s" : " (CPU time)", middle * 1e3,
+           least * 1e3, runs);
     for (int i = 0; kernels && i < KERNEL_COUNT; i++) {
         counted += best[i];
         if (best[i] > 0)

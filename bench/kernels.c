@@ -7,7 +7,8 @@
  *
  * With OMP_NUM_THREADS=1 it counts CPU time, so that what else runs on the machine matters little.
  */
-#include "base/clock.h"
+#include "timing.h"
+
 #include "base/random.h"
 #include "tensor/device.h"
 
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { RUNS = 7 };
 
@@ -44,21 +44,6 @@ static float *numbers(int64_t n)
     return x;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    if (omp_get_max_threads() > 1)
-        return clock_seconds();
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Times r->call; `work` in flops or bytes. */
 static void measure(const struct run *r, const char *name, const char *shape, double work,
                     const char *unit)
@@ -75,9 +60,9 @@ static void measure(const struct run *r, const char *name, const char *shape, do
             r->call(r);
         times[i] = (now() - start) / (double)each;
     }
-    qsort(times, RUNS, sizeof *times, ascending);
+    double middle = median(times, RUNS);
     printf("| %-22s | %-34s | %-4s | %9.3f | %9.3f | %7.1f %s |\n", name, shape,
-           r->precision == PRECISION_BF16 ? "bf16" : "f32", times[RUNS / 2] * 1e3, times[0] * 1e3,
+           r->precision == PRECISION_BF16 ? "bf16" : "f32", middle * 1e3, times[0] * 1e3,
            work / times[0] * 1e-9, unit);
     fflush(stdout);
 }

@@ -11,7 +11,8 @@
  *
  * With OMP_NUM_THREADS=1 it counts CPU time. The same with llama.cpp: docs/performance.md.
  */
-#include "base/clock.h"
+#include "timing.h"
+
 #include "models/llama.h"
 #include "models/part.h"
 #include "tensor/device.h"
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { PREFILL = 512, PROMPT = 32, STEPS = 64, BEAMS = 5, MOST_ROUNDS = 100 };
 
@@ -166,15 +166,6 @@ static void step(struct bench *b, int32_t *tokens, int count)
     arena_rewind(&b->arena, 0);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    if (omp_get_max_threads() > 1)
-        return clock_seconds();
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double seconds_prefill(struct bench *b)
 {
     double start = now();
@@ -196,18 +187,6 @@ static double seconds_decode(struct bench *b, int rows)
         step(b, tokens, rows);
     }
     return now() - start;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *x, int count)
-{
-    qsort(x, (size_t)count, sizeof *x, ascending);
-    return count % 2 ? x[count / 2] : (x[count / 2 - 1] + x[count / 2]) / 2;
 }
 
 static void measure(struct bench *b, int rounds)

@@ -8,7 +8,8 @@
  *
  * Takes about 6 GB. With OMP_NUM_THREADS=1 it counts CPU time.
  */
-#include "base/clock.h"
+#include "timing.h"
+
 #include "models/llama.h"
 #include "models/params.h"
 #include "tensor/device.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TOKENS = 300, MOST_ROUNDS = 100 };
 
@@ -85,15 +85,6 @@ static int prepare(struct bench *b, enum mome_placement placement, enum precisio
     return allocator.code;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    if (omp_get_max_threads() > 1)
-        return clock_seconds();
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Seconds of one prefill. */
 static double prefill(struct bench *b, struct mome *mome)
 {
@@ -114,18 +105,6 @@ static double prefill(struct bench *b, struct mome *mome)
     double seconds = now() - start;
     arena_rewind(&b->arena, 0);
     return seconds;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *x, int count)
-{
-    qsort(x, (size_t)count, sizeof *x, ascending);
-    return count % 2 ? x[count / 2] : (x[count / 2 - 1] + x[count / 2]) / 2;
 }
 
 static void measure(struct bench *b, int rounds)

@@ -293,13 +293,8 @@ static int borrow_one(const struct param_entry *e, const struct weights *file, s
     memcpy(shape, t->shape, sizeof shape);
     if (!s)
         return error_set(err, ERROR_FORMAT, "%s: tensor %s is missing", path, e->name);
-    if (s->dims != dims || memcmp(s->shape, shape, (size_t)dims * sizeof *shape) != 0) {
-        char found[128], wanted[128];
-        stored_shape_text(found, sizeof found, s->dims, s->shape);
-        stored_shape_text(wanted, sizeof wanted, dims, shape);
-        return error_set(err, ERROR_FORMAT, "%s: tensor %s is %s, the configuration says %s", path,
-                         e->name, found, wanted);
-    }
+    if (s->dims != dims || memcmp(s->shape, shape, (size_t)dims * sizeof *shape) != 0)
+        return stored_misshapen(s, path, dims, shape, err);
     bool aligned = s->dtype == DTYPE_F32 && (uintptr_t)s->data % sizeof(float) == 0;
     bool stays = s->dtype != DTYPE_F32 && s->dtype != DTYPE_OTHER && param_may_be_stored(e);
     if ((aligned && param_trains(e->kind)) || stays) { /* buffers change without being trained */

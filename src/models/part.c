@@ -38,31 +38,15 @@ static const char *kind_wanted(enum part_kind kind)
 
 /* ---- finding tensors --------------------------------------------------------------------- */
 
-static int index_of(const struct weights *w, const char *name)
-{
-    int low = 0, high = weights_count(w);
-    while (low < high) {
-        int middle = (low + high) / 2, order = strcmp(weights_at(w, middle)->name, name);
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return -1;
-}
-
 const struct stored_tensor *part_find(const struct part *p, const char *name)
 {
     char full[STORED_MAX_NAME + 1];
     if (snprintf(full, sizeof full, "%s%s", p->prefix, name) >= (int)sizeof full)
         return NULL;
-    int i = index_of(p->weights, full);
-    if (i < 0)
-        return NULL;
-    p->used[i] = true;
-    return weights_at(p->weights, i);
+    const struct stored_tensor *t = weights_find(p->weights, full);
+    if (t)
+        p->used[t - weights_at(p->weights, 0)] = true;
+    return t;
 }
 
 int64_t part_side(const struct part *p, int dimension, const char *format, ...)
@@ -136,7 +120,7 @@ static bool find_prefix(char *prefix, const struct weights *w, const struct part
         char other[2 * STORED_MAX_NAME];
         snprintf(other, sizeof other, "%.*s%s", (int)(length - tail), name,
                  n->probes[1] ? n->probes[1] : n->probes[0]);
-        if (index_of(w, other) < 0)
+        if (!weights_find(w, other))
             continue;
         best = length - tail;
         snprintf(prefix, STORED_MAX_NAME + 1, "%.*s", (int)best, name);

@@ -52,11 +52,7 @@ static bool same_shape(int dims, const int64_t *shape, int other_dims, const int
 static int misshapen(const struct part *p, const struct stored_tensor *t, int dims,
                      const int64_t *shape, struct error *err)
 {
-    char found[128], wanted[128];
-    stored_shape_text(found, sizeof found, t->dims, t->shape);
-    stored_shape_text(wanted, sizeof wanted, dims, shape);
-    return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is %s, the configuration says %s",
-                     weights_path(p->weights), t->name, found, wanted);
+    return stored_misshapen(t, weights_path(p->weights), dims, shape, err);
 }
 
 /* ---- plain ------------------------------------------------------------------------------- */

@@ -109,13 +109,8 @@ int checkpoint_read(struct checkpoint *c, float *out, const char *name, int dims
     const struct stored_tensor *t = weights_find(c->file, name);
     if (!t)
         return error_set(err, ERROR_FORMAT, "%s: tensor %s is missing", c->path, name);
-    if (t->dims != dims || (dims && memcmp(t->shape, shape, sizeof *shape * (size_t)dims) != 0)) {
-        char found[128], wanted[128];
-        stored_shape_text(found, sizeof found, t->dims, t->shape);
-        stored_shape_text(wanted, sizeof wanted, dims, shape);
-        return error_set(err, ERROR_FORMAT, "%s: tensor %s is %s, the configuration says %s",
-                         c->path, name, found, wanted);
-    }
+    if (t->dims != dims || (dims && memcmp(t->shape, shape, sizeof *shape * (size_t)dims) != 0))
+        return stored_misshapen(t, c->path, dims, shape, err);
     int rc = stored_read(out, t, 0, t->count, err);
     if (rc)
         return error_prefix(err, "%s", c->path);

@@ -22,3 +22,13 @@ void stored_shape_text(char *text, size_t room, int dims, const int64_t *shape)
         used +=
             (size_t)snprintf(text + used, room - used, "%s%lld", i ? "x" : "", (long long)shape[i]);
 }
+
+int stored_misshapen(const struct stored_tensor *t, const char *path, int dims,
+                     const int64_t *shape, struct error *err)
+{
+    char found[128], wanted[128];
+    stored_shape_text(found, sizeof found, t->dims, t->shape);
+    stored_shape_text(wanted, sizeof wanted, dims, shape);
+    return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is %s, the configuration says %s", path,
+                     t->name, found, wanted);
+}

@@ -24,6 +24,9 @@ struct stored_tensor {
 /* Elements [start, start + count), whole blocks, as float32. ERROR_UNSUPPORTED for DTYPE_OTHER. */
 int stored_read(float *out, const struct stored_tensor *t, int64_t start, int64_t count,
                 struct error *err);
+/* "PATH: tensor X is 512x80, the configuration says 768x80"; returns ERROR_FORMAT. */
+int stored_misshapen(const struct stored_tensor *t, const char *path, int dims,
+                     const int64_t *shape, struct error *err);
 /* "512x80"; "scalar" without dimensions. */
 void stored_shape_text(char *text, size_t room, int dims, const int64_t *shape);
 
