@@ -283,9 +283,11 @@ const char *part_description(const struct part *p)
     return p->description;
 }
 
+/* Of our own models, those that hold a copy of the published network. */
 const char *part_licence(const struct part *p)
 {
-    return p->kind == PART_VIDEO
+    bool published = !p->naming->ours || p->config.video.audio_branch_zeros;
+    return p->kind == PART_VIDEO && published
                ? "AV-HuBERT's licence (Meta Platforms) allows non-commercial research only"
                : NULL;
 }
@@ -418,11 +420,24 @@ static int load_one(struct part *p, struct param_entry *entry, char missing[STOR
     return 0;
 }
 
+/* A model of ours has other parts, which are no business of this one. */
+static bool is_other_part(const struct part *p, const char *name)
+{
+    static const char *const parts[] = {"audio.", "video.", "llm."};
+    bool named[PART_KINDS] = {false};
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+        named[k] = strncmp(name, parts[k], strlen(parts[k])) == 0;
+    named[PART_ADAPTERS] = !named[PART_AUDIO] && !named[PART_VIDEO] && !named[PART_LLM];
+    return p->naming->ours && !named[p->kind];
+}
+
 static int report_left(const struct part *p, struct part_report *report, struct error *err)
 {
     int count = weights_count(p->weights), left = 0;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        p->used[i] |= is_other_part(p, weights_at(p->weights, i)->name);
         left += !p->used[i];
+    }
     report->left = memory_new((size_t)left, sizeof *report->left);
     for (int i = 0; report->left && i < count; i++) {
         if (p->used[i])

@@ -48,6 +48,19 @@ cmp "$folder/want" "$folder/got" || fail "the copy says other words"
 refused 1 "$folder/" transcribe --model "$folder/model" $clip
 mv "$folder/away/"* "$folder"
 
+# ---- parts of a model folder of this program: the same words, no licence but its own ----
+"$mome" assemble --audio $tiny --video $tiny --llm $tiny --adapters $tiny -o "$folder/own" \
+    >"$folder/out" 2>"$folder/err" || fail "$(cat "$folder/err")"
+grep -q '^video .*video encoder (mome): 109 tensors loaded, 0 missing, 0 left over' "$folder/out" ||
+    fail "own video: $(cat "$folder/out")"
+[ ! -s "$folder/err" ] || fail "stderr: $(cat "$folder/err")"
+"$mome" $words --model "$folder/own" $clip | awk '{ $6 = ""; print }' >"$folder/got"
+cmp "$folder/want" "$folder/got" || fail "own parts say other words"
+"$mome" assemble --audio "$whisper" --video $tiny --llm "$llm" -o "$folder/mixed" >"$folder/out" 2>&1 ||
+    fail "$(cat "$folder/out")"
+"$mome" transcribe --quiet --max-tokens 2 --task vsr --rate 2 --model "$folder/mixed" $clip >/dev/null ||
+    fail "own video encoder beside published parts"
+
 # ---- without adapters: random, but whole; the choices are recorded ----
 "$mome" assemble --audio "$whisper" --llm "$llm" --audio-rates 4,8 --hidden 64 --mome ffn --routed 6 \
     --active 2 --shared 0 --bottleneck 8 -o "$folder/new" >"$folder/out" 2>&1 || fail "$(cat "$folder/out")"
