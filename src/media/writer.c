@@ -29,6 +29,9 @@
 #define PCM_FRAME 1024 /* samples a packet, where the encoder leaves it to us */
 #define MAX_SIDE 16384
 #define DEFAULT_CRF 20
+#define LOSSLESS_GOP 250
+
+enum kind { KIND_MP4, KIND_MKV, KIND_WAV };
 
 struct track {
     AVCodecContext *encoder;
@@ -146,14 +149,38 @@ static int set_rotation(struct writer *w, int degrees, struct error *err)
     return 0;
 }
 
-static int open_pictures(struct writer *w, const struct writer_options *o, struct error *err)
+static void set_lossy(AVCodecContext *c, AVDictionary **opts, int quality)
+{
+    c->pix_fmt = AV_PIX_FMT_YUV420P;
+    c->colorspace = AVCOL_SPC_SMPTE170M; /* what swscale makes unless told otherwise */
+    c->color_range = AVCOL_RANGE_MPEG;
+    if (c->codec_id == AV_CODEC_ID_H264) {
+        av_dict_set(opts, "preset", "veryfast", 0);
+        av_dict_set_int(opts, "crf", quality, 0);
+    } else {
+        c->flags |= AV_CODEC_FLAG_QSCALE;
+        c->global_quality = FF_QP2LAMBDA * (quality / 6 > 1 ? quality / 6 : 1);
+    }
+}
+
+/* RGB, and what was learnt from a picture kept for the next ones: small pictures need that. */
+static void set_lossless(AVCodecContext *c, AVDictionary **opts)
+{
+    c->pix_fmt = AV_PIX_FMT_0RGB32;
+    c->level = 1;
+    c->gop_size = LOSSLESS_GOP;
+    av_dict_set(opts, "coder", "range_def", 0);
+    av_dict_set(opts, "context", "1", 0);
+}
+
+static int open_pictures(struct writer *w, const struct writer_options *o, enum kind kind,
+                         struct error *err)
 {
     struct track *t = &w->pictures;
-    const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
+    const AVCodec *codec = kind == KIND_MKV ? avcodec_find_encoder(AV_CODEC_ID_FFV1)
+                                            : avcodec_find_encoder_by_name("libx264");
     AVDictionary *opts = NULL;
-    int quality = o->quality ? o->quality : DEFAULT_CRF;
-    bool x264 = codec != NULL;
-    if (!codec)
+    if (!codec && kind == KIND_MP4)
         codec = avcodec_find_encoder(AV_CODEC_ID_MPEG4);
     t->encoder = codec ? avcodec_alloc_context3(codec) : NULL;
     if (!t->encoder)
@@ -161,18 +188,12 @@ static int open_pictures(struct writer *w, const struct writer_options *o, struc
     AVCodecContext *c = t->encoder;
     c->width = o->width & ~1;
     c->height = o->height & ~1;
-    c->pix_fmt = AV_PIX_FMT_YUV420P;
-    c->colorspace = AVCOL_SPC_SMPTE170M; /* what swscale makes unless told otherwise */
-    c->color_range = AVCOL_RANGE_MPEG;
     c->framerate = o->fps_num ? (AVRational){o->fps_num, o->fps_den} : (AVRational){25, 1};
     c->time_base = av_inv_q(c->framerate);
-    if (x264) {
-        av_dict_set(&opts, "preset", "veryfast", 0);
-        av_dict_set_int(&opts, "crf", quality, 0);
-    } else {
-        c->flags |= AV_CODEC_FLAG_QSCALE;
-        c->global_quality = FF_QP2LAMBDA * (quality / 6 > 1 ? quality / 6 : 1);
-    }
+    if (kind == KIND_MKV)
+        set_lossless(c, &opts);
+    else
+        set_lossy(c, &opts, o->quality ? o->quality : DEFAULT_CRF);
     int rc = track_open(w, t, codec, &opts, err);
     av_dict_free(&opts);
     if (rc == 0 && o->rotation)
@@ -191,15 +212,19 @@ static int open_pictures(struct writer *w, const struct writer_options *o, struc
     return rc < 0 || !w->scaler ? failed(w, AVERROR(ENOMEM), "", err) : 0;
 }
 
-static int open_sound(struct writer *w, const struct writer_options *o, bool wav, struct error *err)
+static int open_sound(struct writer *w, const struct writer_options *o, enum kind kind,
+                      struct error *err)
 {
+    static const enum AVCodecID codecs[] = {[KIND_MP4] = AV_CODEC_ID_AAC,
+                                            [KIND_MKV] = AV_CODEC_ID_FLAC,
+                                            [KIND_WAV] = AV_CODEC_ID_PCM_S16LE};
     struct track *t = &w->sound;
-    const AVCodec *codec = avcodec_find_encoder(wav ? AV_CODEC_ID_PCM_S16LE : AV_CODEC_ID_AAC);
+    const AVCodec *codec = avcodec_find_encoder(codecs[kind]);
     t->encoder = codec ? avcodec_alloc_context3(codec) : NULL;
     if (!t->encoder)
         return failed(w, AVERROR_ENCODER_NOT_FOUND, "write sound", err);
     AVCodecContext *c = t->encoder;
-    c->sample_fmt = wav ? AV_SAMPLE_FMT_S16 : AV_SAMPLE_FMT_FLTP;
+    c->sample_fmt = kind == KIND_MP4 ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_S16;
     c->sample_rate = o->sample_rate;
     c->time_base = (AVRational){1, o->sample_rate};
     c->bit_rate = 64000;
@@ -218,27 +243,30 @@ static int open_sound(struct writer *w, const struct writer_options *o, bool wav
     return rc < 0 ? failed(w, rc, "write sound", err) : 0;
 }
 
-static int check_options(const char *path, const struct writer_options *o, bool wav,
+static int check_options(const char *path, const struct writer_options *o, enum kind kind,
                          struct error *err)
 {
     bool pictures = o->width || o->height;
     if (!pictures && !o->sample_rate)
         return error_set(err, ERROR_USAGE, "%s: neither pictures nor sound to write", path);
-    if (wav && (pictures || !o->sample_rate))
+    if (kind == KIND_WAV && (pictures || !o->sample_rate))
         return error_set(err, ERROR_USAGE, "%s: a .wav file holds sound alone; use .mp4", path);
     if (pictures && (o->width < 2 || o->height < 2 || o->width > MAX_SIDE || o->height > MAX_SIDE))
         return error_set(err, ERROR_USAGE, "%s: pictures of %dx%d, expected 2..%d a side", path,
                          o->width, o->height, MAX_SIDE);
     if (pictures && (o->fps_num < 0 || o->fps_den < 0 || !o->fps_num != !o->fps_den))
         return error_set(err, ERROR_USAGE, "%s: picture rate %d/%d", path, o->fps_num, o->fps_den);
-    if (o->quality < 0 || o->quality > 51)
-        return error_set(err, ERROR_USAGE, "%s: quality %d, expected 1..51", path, o->quality);
+    if (o->quality < 0 || o->quality > (kind == KIND_MKV ? 0 : 51))
+        return error_set(err, ERROR_USAGE, "%s: quality %d, expected %s", path, o->quality,
+                         kind == KIND_MKV ? "none: an .mkv loses nothing" : "1..51");
     return 0;
 }
 
-static int open_muxer(struct writer *w, bool wav, struct error *err)
+static int open_muxer(struct writer *w, enum kind kind, struct error *err)
 {
-    int rc = avformat_alloc_output_context2(&w->muxer, NULL, wav ? "wav" : "mp4", NULL);
+    static const char *const names[] = {
+        [KIND_MP4] = "mp4", [KIND_MKV] = "matroska", [KIND_WAV] = "wav"};
+    int rc = avformat_alloc_output_context2(&w->muxer, NULL, names[kind], NULL);
     uint8_t *buffer = rc < 0 ? NULL : av_malloc(IO_BYTES);
     w->packet = av_packet_alloc();
     if (!buffer || !w->packet)
@@ -252,13 +280,20 @@ static int open_muxer(struct writer *w, bool wav, struct error *err)
     return 0;
 }
 
+static enum kind kind_of(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    if (dot && strcmp(dot, ".wav") == 0)
+        return KIND_WAV;
+    return dot && strcmp(dot, ".mkv") == 0 ? KIND_MKV : KIND_MP4;
+}
+
 int writer_open(struct writer **out, const char *path, const struct writer_options *o,
                 struct error *err)
 {
-    const char *dot = strrchr(path, '.');
-    bool wav = dot && strcmp(dot, ".wav") == 0;
+    const enum kind kind = kind_of(path);
     *out = NULL;
-    int rc = check_options(path, o, wav, err);
+    int rc = check_options(path, o, kind, err);
     if (rc)
         return rc;
     av_log_set_level(AV_LOG_QUIET);
@@ -267,11 +302,11 @@ int writer_open(struct writer **out, const char *path, const struct writer_optio
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
     rc = file_writer_open(&w->file, path, err);
     if (rc == 0)
-        rc = open_muxer(w, wav, err);
+        rc = open_muxer(w, kind, err);
     if (rc == 0 && o->width)
-        rc = open_pictures(w, o, err);
+        rc = open_pictures(w, o, kind, err);
     if (rc == 0 && o->sample_rate)
-        rc = open_sound(w, o, wav, err);
+        rc = open_sound(w, o, kind, err);
     if (rc == 0) {
         int code = avformat_write_header(w->muxer, NULL);
         if (code < 0)
@@ -313,9 +348,9 @@ static int send_sound(struct writer *w, struct error *err)
 
 static void store_sample(AVFrame *frame, int i, float x)
 {
-    x = x > 1 ? 1 : x > -1 ? x : -1; /* also turns NaN into -1 */
-    if (frame->format == AV_SAMPLE_FMT_S16)
-        ((int16_t *)frame->data[0])[i] = (int16_t)lrintf(x * 32767);
+    x = x > 1 ? 1 : x > -1 ? x : -1;        /* also turns NaN into -1 */
+    if (frame->format == AV_SAMPLE_FMT_S16) /* readers divide by 32768 */
+        ((int16_t *)frame->data[0])[i] = (int16_t)fminf(rintf(x * 32768), INT16_MAX);
     else
         ((float *)frame->data[0])[i] = x;
 }

@@ -1,6 +1,8 @@
 /*
- * Writer of clips: H.264 (MPEG-4 part 2 where FFmpeg has no libx264) and AAC in .mp4, or 16 bit PCM
- * in .wav for sound alone. The target appears when writer_close succeeds, whole or not at all.
+ * Writer of clips: H.264 (MPEG-4 part 2 where FFmpeg has no libx264) and AAC in .mp4; nothing lost,
+ * FFV1 and 16 bit FLAC, in .mkv: pictures come back to the bit, samples to the nearest 2^-15; or 16
+ * bit PCM in .wav for sound alone. The target appears when writer_close succeeds, whole or not at
+ * all.
  *
  * Pictures and sound may come in any order and in pieces of any size; picture i is shown at
  * i * fps_den / fps_num seconds, sample i is heard at i / sample_rate.
@@ -18,12 +20,13 @@ struct writer_options {
     int width, height;    /* pixels; 0, 0: no pictures. Odd sizes lose the last column or row */
     int fps_num, fps_den; /* pictures a second, as a fraction; 0, 0: 25/1 */
     int sample_rate;      /* Hz; 0: no sound */
-    int quality;          /* H.264 crf 1 (best) .. 51 (worst); 0: 20 */
+    int quality;          /* H.264 crf 1 (best) .. 51 (worst); 0: 20; .mkv knows no other than 0 */
     int rotation;         /* degrees clockwise that a player turns the pictures: 0, 90, 180, 270 */
     double sound_delay_s; /* the sound begins that much after the pictures; 0 usually */
 };
 
-/* The name's ending says which: .wav needs sample_rate and no pictures; anything else is mp4. */
+/* The name's ending says which: .wav (needs sample_rate and no pictures), .mkv; anything else is
+   mp4. */
 int writer_open(struct writer **w, const char *path, const struct writer_options *options,
                 struct error *err);
 
