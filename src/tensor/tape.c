@@ -22,11 +22,37 @@ float *tensor_grad(struct compute *c, struct tensor *t)
     return t->grad;
 }
 
+/* In the arena, twice as large as before when full. */
+static void *tape_room(struct compute *c, void *items, int64_t count, int64_t *capacity,
+                       size_t size)
+{
+    if (count < *capacity)
+        return items;
+    *capacity = *capacity ? 2 * *capacity : 256;
+    void *larger = arena_alloc(c->arena, size * (size_t)*capacity);
+    return count ? memcpy(larger, items, size * (size_t)count) : larger;
+}
+
+static void note_use(struct compute *c, struct tensor *t)
+{
+    struct tape *tape = c->tape;
+    while (t->base)
+        t = t->base;
+    if (!t->parameter)
+        return;
+    tape->uses = tape_room(c, tape->uses, tape->use_count, &tape->use_capacity, sizeof *tape->uses);
+    tape->uses[tape->use_count++] = (struct tape_use){t, tape->count};
+}
+
 bool tape_wants(struct compute *c, struct tensor *result, int count, struct tensor *const *inputs)
 {
     bool wanted = false;
-    for (int i = 0; c->tape && i < count; i++)
-        wanted = wanted || (inputs[i] && inputs[i]->needs_grad);
+    for (int i = 0; c->tape && i < count; i++) {
+        bool wants = inputs[i] && inputs[i]->needs_grad;
+        wanted = wanted || wants;
+        if (wants && c->tape->used)
+            note_use(c, inputs[i]);
+    }
     result->needs_grad = wanted;
     return wanted;
 }
@@ -35,14 +61,7 @@ void tape_push(struct compute *c, struct tensor *result, void (*backward)(void *
                const void *saved, size_t bytes)
 {
     struct tape *t = c->tape;
-    if (t->count == t->capacity) {
-        int64_t capacity = t->capacity ? 2 * t->capacity : 256;
-        struct tape_entry *entries = arena_alloc(c->arena, sizeof *entries * (size_t)capacity);
-        if (t->count)
-            memcpy(entries, t->entries, sizeof *entries * (size_t)t->count);
-        t->entries = entries;
-        t->capacity = capacity;
-    }
+    t->entries = tape_room(c, t->entries, t->count, &t->capacity, sizeof *t->entries);
     struct record *record = arena_copy(c, saved, bytes);
     record->c = *c;
     record->result = result;
@@ -51,21 +70,25 @@ void tape_push(struct compute *c, struct tensor *result, void (*backward)(void *
 
 void tape_backward(struct compute *c, struct tensor *loss, float scale)
 {
+    struct tape *t = c->tape;
+    int64_t uses = t->use_count;
     assert(tensor_count(loss) == 1);
     float *grad = tensor_grad(c, loss);
     if (grad)
         *grad = scale;
-    for (int64_t i = c->tape->count - 1; grad && i >= 0; i--) {
-        struct record *record = c->tape->entries[i].saved;
+    for (int64_t i = t->count - 1; grad && i >= 0; i--) {
+        struct record *record = t->entries[i].saved;
         if (record->result->grad)
-            c->tape->entries[i].backward(record);
+            t->entries[i].backward(record);
+        for (; uses > 0 && t->uses[uses - 1].entry >= i; uses--)
+            t->used(t->used_arg, t->uses[uses - 1].parameter);
     }
     tape_clear(c->tape);
 }
 
 void tape_clear(struct tape *t)
 {
-    *t = (struct tape){0};
+    *t = (struct tape){.used = t->used, .used_arg = t->used_arg};
 }
 
 void tape_release(struct tape *t)

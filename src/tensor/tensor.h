@@ -57,9 +57,22 @@ struct tape_entry {
     void *saved;
 };
 
+/* An op read a parameter whose gradient is wanted: for it, entries before `entry` write none. (One
+   that runs other ops in its backward must name the parameters that they read to tape_wants.) */
+struct tape_use {
+    struct tensor *parameter;
+    int64_t entry;
+};
+
 struct tape {
     struct tape_entry *entries;
     int64_t count, capacity;
+    struct tape_use *uses; /* in order; kept only where `used` is set */
+    int64_t use_count, use_capacity;
+    /* tape_backward calls it once for each use, when that use's share of the gradient is in: a
+       parameter's gradient is final with its last call. NULL: nobody wants to know. */
+    void (*used)(void *arg, struct tensor *parameter);
+    void *used_arg;
 };
 
 /*
@@ -107,7 +120,7 @@ void parameter_changed(struct tensor *t);
 /* Runs the tape backwards from the scalar `loss` (its gradient is set to `scale`), adding into the
    `grad` of every tensor that needs one. The tape is empty afterwards. */
 void tape_backward(struct compute *c, struct tensor *loss, float scale);
-void tape_clear(struct tape *t);
+void tape_clear(struct tape *t); /* `used` stays */
 void tape_release(struct tape *t);
 
 #endif

@@ -102,6 +102,51 @@ static void test_scale_of_loss(void **state)
     assert_int_equal(c->tape->count, 0);
 }
 
+struct told {
+    struct tensor *parameter[8];
+    float gradient[8]; /* its first number at that time */
+    int count;
+};
+
+static void on_used(void *arg, struct tensor *parameter)
+{
+    struct told *told = arg;
+    told->gradient[told->count] = parameter->grad[0];
+    told->parameter[told->count++] = parameter;
+}
+
+/* One that is used first is done last; one whose uses are spread out, with the last call; a view
+   counts as the parameter that it is of; a frozen one is not told of. */
+static void test_uses_are_told(void **state)
+{
+    struct compute *c = &((struct world *)*state)->c;
+    struct error err = {0};
+    struct tensor first, spread, frozen;
+    struct told told = {0};
+    assert_int_equal(parameter_init(&first, TENSOR_SHAPE(2, 1), &err), 0);
+    assert_int_equal(parameter_init(&spread, TENSOR_SHAPE(2, 1), &err), 0);
+    assert_int_equal(parameter_init(&frozen, TENSOR_SHAPE(2, 1), &err), 0);
+    assert_int_equal(parameter_train(&first, true, &err), 0);
+    assert_int_equal(parameter_train(&spread, true, &err), 0);
+    c->tape->used = on_used;
+    c->tape->used_arg = &told;
+    struct tensor *y = op_add(c, op_scale(c, &first, 3), &frozen);
+    y = op_add(c, y, op_slice_rows(c, &spread, 0, 2));
+    y = op_scale(c, y, 2);
+    y = op_add(c, y, &spread);
+    tape_backward(c, sum(c, y), 1);
+    assert_int_equal(told.count, 3);
+    assert_ptr_equal(told.parameter[0], &spread);
+    assert_ptr_equal(told.parameter[1], &spread);
+    assert_ptr_equal(told.parameter[2], &first);
+    assert_numbers(told.gradient, 3, (float[]){1, 3, 6});
+    assert_ptr_equal(c->tape->used, on_used);
+    c->tape->used = NULL;
+    parameter_release(&first);
+    parameter_release(&spread);
+    parameter_release(&frozen);
+}
+
 static void test_frozen_branch(void **state)
 {
     struct compute *c = &((struct world *)*state)->c;
@@ -327,6 +372,7 @@ int main(void)
         TEST(test_shapes),
         TEST(test_used_twice),
         TEST(test_scale_of_loss),
+        TEST(test_uses_are_told),
         TEST(test_frozen_branch),
         TEST(test_branch_without_loss),
         TEST(test_loss_of_frozen_inputs),
