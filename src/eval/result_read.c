@@ -81,6 +81,14 @@ static int64_t integer(struct reader *rd, json_t *object, const char *key, doubl
     return value ? integer_of(rd, value, key, low, high) : 0;
 }
 
+static int64_t needed_integer(struct reader *rd, json_t *object, const char *key, double low,
+                              double high)
+{
+    if (!member(rd, object, key))
+        wrong(rd, key, "there");
+    return integer(rd, object, key, low, high);
+}
+
 /* Of the JSON or, absent, NULL. */
 static const char *string(struct reader *rd, json_t *object, const char *key)
 {
@@ -299,9 +307,9 @@ static void read_experts(struct reader *rd, json_t *root)
     if (rd->rc)
         return;
     e = result_array(rd->r, 1, sizeof *e);
-    e->layers = (int)integer(rd, object, "layers", 1, MOST_EXPERTS);
-    e->routed = (int)integer(rd, object, "routed", 1, MOST_EXPERTS);
-    e->active = (int)integer(rd, object, "active", 1, MOST_EXPERTS);
+    e->layers = (int)needed_integer(rd, object, "layers", 1, MOST_EXPERTS);
+    e->routed = (int)needed_integer(rd, object, "routed", 1, MOST_EXPERTS);
+    e->active = (int)needed_integer(rd, object, "active", 1, MOST_EXPERTS);
     e->conditions = all;
     e->condition_count = (int)count;
     const int64_t layered[] = {e->layers, count, count};
@@ -332,8 +340,8 @@ static void read_similarity(struct reader *rd, json_t *root)
         if (!modality || (strcmp(modality, "audio") && strcmp(modality, "video")))
             wrong(rd, "modality", "audio or video");
         all[i].video = modality && !strcmp(modality, "video");
-        all[i].rate = (int)integer(rd, one, "rate", 1, 1000);
-        all[i].count = integer(rd, one, "count", 0, MOST_TOKENS);
+        all[i].rate = (int)needed_integer(rd, one, "rate", 1, 1000);
+        all[i].count = needed_integer(rd, one, "count", 0, MOST_TOKENS);
         s->total += all[i].count;
     }
     leave(rd);
