@@ -96,7 +96,7 @@ static double prefill(struct bench *b, struct mome *mome)
     struct llama_rows rows = {.spans = &(struct span){0, TOKENS},
                               .sequences = 1,
                               .position = position,
-                              .runs = &(struct expert_run){TOKENS, 0},
+                              .runs = &(struct rate_run){TOKENS, 0},
                               .run_count = 1};
     double start = now();
     struct tensor *x = llama_embed(&b->llm, &b->c, ids, TOKENS);

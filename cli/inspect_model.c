@@ -16,7 +16,9 @@ static const struct {
              {"video.", "video encoder (AV-HuBERT type)"},
              {"projector.", "projectors"},
              {"llm.", "language model (Llama type)"},
-             {"mome.", "MoME experts and routers"}};
+             {"mome.", "MoME experts and routers"},
+             {"lora.", "LoRA of the language model"},
+             {"video_lora.", "LoRA of the video encoder"}};
 
 #define PARTS (sizeof parts / sizeof parts[0])
 
@@ -58,15 +60,12 @@ static void print_tensors(const struct param_list *list, const char *prefix)
     }
 }
 
-/* Of Nr routed experts K run for a token: the others' share of the module is idle. */
-static long long idle_parameters(const struct recognizer_config *c)
+/* Adapters that a request has no use for: the experts not chosen, other rates' LoRA. */
+static long long idle_parameters(struct recognizer *r)
 {
-    const struct mome_config *m = &c->mome;
-    if (m->placement == MOME_NONE)
-        return 0;
-    long long d = c->llm.d, b = m->bottleneck;
-    long long expert = 2 * d * b + (m->biases ? d + b : 0);
-    return (long long)c->llm.layers * (m->routed - m->active) * expert;
+    int64_t total, active;
+    recognizer_adapter_parameters(r, &total, &active);
+    return (long long)(total - active);
 }
 
 static void print_rates(const char *name, const int *rates, int count)
@@ -77,12 +76,13 @@ static void print_rates(const char *name, const int *rates, int count)
     printf("\n");
 }
 
-static void print_parts(const struct recognizer_config *c, const struct param_list *list,
-                        bool tensors)
+static void print_parts(struct recognizer *r, const struct param_list *list, bool tensors)
 {
     struct size total = {0};
     for (size_t i = 0; i < PARTS; i++) {
         struct size n = part_size(list, parts[i].prefix);
+        if (n.parameters == 0 && strstr(parts[i].prefix, "lora"))
+            continue;
         printf("%-32s %12lld parameters %9.1f MB\n", parts[i].title, (long long)n.parameters,
                (double)n.bytes / 1e6);
         if (tensors)
@@ -92,7 +92,7 @@ static void print_parts(const struct recognizer_config *c, const struct param_li
     }
     printf("%-32s %12lld parameters %9.1f MB, %lld active per token\n\n", "total",
            (long long)total.parameters, (double)total.bytes / 1e6,
-           (long long)total.parameters - idle_parameters(c));
+           (long long)total.parameters - idle_parameters(r));
 }
 
 /* Where the parts come from that are published files. */
@@ -108,11 +108,11 @@ static void print_published(const struct recognizer *r)
     }
 }
 
-static void print_model(const struct recognizer *r, const struct param_list *list, bool tensors)
+static void print_model(struct recognizer *r, const struct param_list *list, bool tensors)
 {
     static const char *const placements[] = {"none", "mhsa", "ffn", "layer"};
     const struct recognizer_config *c = &r->config;
-    print_parts(c, list, tensors);
+    print_parts(r, list, tensors);
     print_published(r);
     if (c->has_audio) {
         printf("sound    %d mels, d %d, %d layers, %d heads, window %s; ", c->audio.mels,
@@ -136,9 +136,18 @@ static void print_model(const struct recognizer *r, const struct param_list *lis
                c->mome.separate_routers ? "a router for each rate pair"
                                         : "one router for all rates");
     printf("\n");
+    if (c->lora.inner > 0)
+        printf("LoRA     on q and v, inner %d, scale %g, %s\n", c->lora.inner,
+               (double)c->lora.scale,
+               !c->lora.per_rate ? "one for all rates"
+               : c->lora.global  ? "one for all rates and one for each rate pair"
+                                 : "one for each rate pair");
+    if (c->video_lora.inner > 0)
+        printf("lips     LoRA on q and v, inner %d, scale %g\n", c->video_lora.inner,
+               (double)c->video_lora.scale);
 }
 
-static int print_json(const struct recognizer *r, const struct param_list *list, const char *folder)
+static int print_json(struct recognizer *r, const struct param_list *list, const char *folder)
 {
     json_t *sizes = json_object(), *tensors = json_array();
     char *text = config_to_json(&r->config);
@@ -160,12 +169,11 @@ static int print_json(const struct recognizer *r, const struct param_list *list,
                               inspect_tensor_json(list->entries[i].name, type, t->dims, t->shape,
                                                   dtype_bytes(type, tensor_count(t))));
     }
-    json_t *root =
-        json_pack("{s:o, s:s, s:I, s:I, s:I, s:o, s:o?, s:o}", "path", text_json(folder), "format",
-                  "model folder", "parameters", (json_int_t)total.parameters, "active_parameters",
-                  (json_int_t)(total.parameters - idle_parameters(&r->config)), "bytes",
-                  (json_int_t)total.bytes, "parts", sizes, "config",
-                  text ? json_loads(text, 0, NULL) : NULL, "tensors", tensors);
+    json_t *root = json_pack(
+        "{s:o, s:s, s:I, s:I, s:I, s:o, s:o?, s:o}", "path", text_json(folder), "format",
+        "model folder", "parameters", (json_int_t)total.parameters, "active_parameters",
+        (json_int_t)(total.parameters - idle_parameters(r)), "bytes", (json_int_t)total.bytes,
+        "parts", sizes, "config", text ? json_loads(text, 0, NULL) : NULL, "tensors", tensors);
     int rc = root ? json_dumpf(root, stdout, JSON_INDENT(1)) : -1;
     putchar('\n');
     json_decref(root);

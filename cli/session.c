@@ -23,6 +23,9 @@ const char session_help[] =
     "                   low is accurate, high is fast. One number for asr or vsr. `all`: every "
     "rate\n"
     "                   (default: the model's lowest)\n"
+    "  --any-rate       let --rate be one that the model was not trained at: frames are averaged "
+    "at\n"
+    "                   that rate and go through the nearest rate's projector; expect more errors\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
     "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
     "  --n-best N       so many hypotheses with their scores, at most the number of beams\n"
@@ -118,6 +121,9 @@ int session_option(struct session *s, const char *command, int option, char **ar
         break;
     case SESSION_RATE:
         takes = read_rate(s, value) ? "--rate takes AUDIO,VIDEO or all, not" : NULL;
+        break;
+    case SESSION_ANY_RATE:
+        s->any_rate = true;
         break;
     case SESSION_BEAM:
         if (option_integer(&s->beam.beam, value, 1, 256))
@@ -236,6 +242,7 @@ static int open_model(struct session *s, struct error *err)
 static void tune(struct session *s)
 {
     struct transcriber *t = &s->transcriber;
+    t->any_rate = s->any_rate;
     int64_t longest = (int64_t)(s->segment_seconds * MEDIA_FPS);
     if (longest && longest < t->longest)
         t->longest = longest;
@@ -247,6 +254,25 @@ static void tune(struct session *s)
                 "mome: %s: its adapters were trained with --audio-window %s; with %s they make "
                 "more mistakes\n",
                 s->folder, t->exact_window ? "trim" : "exact", t->exact_window ? "exact" : "trim");
+}
+
+/* Rates it was not trained at are said, once. */
+static void warn_of_rates(const struct session *s)
+{
+    bool untrained = false;
+    struct error none;
+    for (int task = 0; task < TASK_COUNT && !untrained; task++) {
+        int pairs[SESSION_MAX_PAIRS][2];
+        if ((s->automatic || s->tasks[task]) &&
+            session_rates(s, (enum task)task, pairs, &none) == 1)
+            recognizer_check_rates(s->recognizer, (enum task)task, pairs[0][0], pairs[0][1], true,
+                                   &untrained, &none);
+    }
+    if (untrained && !s->quiet)
+        fprintf(stderr,
+                "mome: %s: was not trained at --rate %d,%d; the nearest rate's projector is used, "
+                "expect more mistakes\n",
+                s->folder, s->audio_rate, s->video_rate);
 }
 
 int session_open(struct session *s, struct error *err)
@@ -267,8 +293,10 @@ int session_open(struct session *s, struct error *err)
         rc = transcriber_init(&s->transcriber, s->recognizer, &device_cpu, precision, err);
     if (!rc && noisy)
         rc = noise_load(&s->noise, s->noise_path, err);
-    if (!rc)
+    if (!rc) {
         tune(s);
+        warn_of_rates(s);
+    }
     return rc;
 }
 
@@ -295,7 +323,7 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
     int video = s->video_rate ? s->video_rate : lowest(p->video_rates, p->video_rate_count);
     int count = 0;
     if (!s->all_rates || !transcriber_can(s->recognizer, task)) {
-        if (recognizer_choose_rates(s->recognizer, task, &audio, &video, false, NULL, err)) {
+        if (recognizer_check_rates(s->recognizer, task, audio, video, s->any_rate, NULL, err)) {
             err->code = ERROR_UNSUPPORTED;
             return error_prefix(err, "%s", s->folder);
         }

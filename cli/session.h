@@ -20,6 +20,7 @@ struct session {
     bool automatic;             /* --task auto: by what each file has */
     int audio_rate, video_rate; /* 0: see all_rates */
     bool all_rates;             /* --rate all */
+    bool any_rate;              /* --any-rate: also one that the model was not trained at */
     struct beam_options beam;
     const char *noise_path;
     double snrs[SESSION_MAX_SNRS]; /* INFINITY: clean */
@@ -39,6 +40,7 @@ enum {
     SESSION_MODEL = 512,
     SESSION_TASK,
     SESSION_RATE,
+    SESSION_ANY_RATE,
     SESSION_BEAM,
     SESSION_PENALTY,
     SESSION_N_BEST,
@@ -56,6 +58,7 @@ enum {
         {"task", required_argument, NULL, SESSION_TASK},                                           \
         {"rate", required_argument, NULL, SESSION_RATE},                                           \
         {"rates", required_argument, NULL, SESSION_RATE},                                          \
+        {"any-rate", no_argument, NULL, SESSION_ANY_RATE},                                         \
         {"beam", required_argument, NULL, SESSION_BEAM},                                           \
         {"length-penalty", required_argument, NULL, SESSION_PENALTY},                              \
         {"n-best", required_argument, NULL, SESSION_N_BEST},                                       \

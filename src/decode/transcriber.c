@@ -232,8 +232,8 @@ int transcriber_run(struct transcriber *t, struct transcript *out, enum task tas
     struct request request = {.task = task, .audio_rate = audio_rate, .video_rate = video_rate};
     struct strbuf text;
     *out = (struct transcript){0};
-    int rc = recognizer_choose_rates(t->recognizer, task, &request.audio_rate, &request.video_rate,
-                                     false, NULL, err);
+    int rc =
+        recognizer_check_rates(t->recognizer, task, audio_rate, video_rate, t->any_rate, NULL, err);
     if (rc)
         return rc;
     if (!t->segments || (task_hears(task) && !t->audio[0]) || (task_sees(task) && !t->video[0]))

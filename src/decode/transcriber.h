@@ -32,6 +32,7 @@ struct transcriber {
     bool exact_window; /* the model's; may be changed between loads */
     int64_t longest;   /* frames of a segment: config.longest_seconds, at most transcriber_window;
                           may be made less between loads */
+    bool any_rate;     /* off; rates the model was not trained at too (recognizer_check_rates) */
     int segments;
     struct segment segment[TRANSCRIBER_MAX_SEGMENTS];
     struct tensor *audio[TRANSCRIBER_MAX_SEGMENTS], *video[TRANSCRIBER_MAX_SEGMENTS]; /* states */

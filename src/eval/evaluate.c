@@ -19,7 +19,7 @@ int conditions_add(struct condition *list, int count, int room, const struct rec
 {
     const struct projector_config *p = &r->config.projector;
     if (!transcriber_can(r, task))
-        return recognizer_choose_rates(r, task, &audio_rate, &video_rate, false, NULL, err);
+        return recognizer_check_rates(r, task, audio_rate, video_rate, false, NULL, err);
     int audio_count = task_hears(task) ? p->audio_rate_count : 1;
     int video_count = task_sees(task) ? p->video_rate_count : 1;
     int before = count;
@@ -36,7 +36,7 @@ int conditions_add(struct condition *list, int count, int room, const struct rec
         }
     }
     if (count == before && snr_count > 0) /* names the rates that the model has */
-        return recognizer_choose_rates(r, task, &audio_rate, &video_rate, false, NULL, err);
+        return recognizer_check_rates(r, task, audio_rate, video_rate, false, NULL, err);
     return count;
 }
 

@@ -108,6 +108,23 @@ void avhubert_params(struct avhubert *a, struct param_visitor *v)
     param_leave(v, mark);
 }
 
+void avhubert_add_lora(struct avhubert *a, const struct video_lora_config *config)
+{
+    for (int i = 0; i < a->config.layers; i++)
+        self_attention_add_lora(
+            &a->layers[i].attention,
+            (struct lora_sizes){.inner = config->inner, .global = true, .scale = config->scale});
+}
+
+void avhubert_lora_params(struct avhubert *a, struct param_visitor *v)
+{
+    for (int i = 0; i < a->config.layers; i++) {
+        size_t mark = param_enter(v, "layers.%d.", i);
+        lora_params(&a->layers[i].attention.lora, v);
+        param_leave(v, mark);
+    }
+}
+
 /* x seen as pictures, one frame each: [frames, 1, side, side, w]. */
 static struct tensor *as_pictures(struct compute *c, struct tensor *x, int64_t frames)
 {

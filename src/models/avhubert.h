@@ -34,6 +34,9 @@ struct avhubert {
 int avhubert_init(struct avhubert *a, const struct avhubert_config *config, struct error *err);
 void avhubert_release(struct avhubert *a); /* tensors are released by a walk before */
 void avhubert_params(struct avhubert *a, struct param_visitor *v);
+/* LoRA in all layers; names as llama_lora_params's */
+void avhubert_add_lora(struct avhubert *a, const struct video_lora_config *config);
+void avhubert_lora_params(struct avhubert *a, struct param_visitor *v);
 /* lengths: frames of each item, or NULL: all T */
 struct tensor *avhubert_forward(struct avhubert *a, struct compute *c, struct tensor *pictures,
                                 const int64_t *lengths);

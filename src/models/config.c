@@ -115,6 +115,20 @@ static const struct field mome_fields[] = {
     {0},
 };
 
+static const struct field lora_fields[] = {
+    INT("inner", lora.inner, 0, 8192),
+    FLOAT("scale", lora.scale, 0, 1000),
+    BOOL("global", lora.global),
+    BOOL("per_rate", lora.per_rate),
+    {0},
+};
+
+static const struct field video_lora_fields[] = {
+    INT("inner", video_lora.inner, 0, 8192),
+    FLOAT("scale", video_lora.scale, 0, 1000),
+    {0},
+};
+
 static const struct field text_fields[] = {
     TEXT("bos", bos),
     TEXT("eos", eos),
@@ -144,6 +158,8 @@ static const struct section {
     {"projector", projector_fields, false, 0},
     {"llm", llm_fields, false, 0},
     {"mome", mome_fields, false, 0},
+    {"lora", lora_fields, false, 0},
+    {"video_lora", video_lora_fields, false, 0},
     {"text", text_fields, false, 0},
     {"parts", part_fields, true, AT(has_parts)},
 };
@@ -189,11 +205,26 @@ void config_default(struct recognizer_config *config)
                  .shared = 1,
                  .bottleneck = 12,
                  .biases = true},
+        .lora = {.scale = 0.125f, .global = true},
+        .video_lora = {.scale = 2},
         .bos = "<|begin_of_text|>",
         .eos = "<|end_of_text|>",
     };
     for (int t = 0; t < TASK_COUNT; t++)
         snprintf(config->prompts[t], CONFIG_MAX_TEXT, "%s", task_prompt((enum task)t));
+}
+
+int config_pair_count(const struct recognizer_config *config)
+{
+    int audio = config->has_audio ? config->projector.audio_rate_count : 0;
+    int video = config->has_video ? config->projector.video_rate_count : 0;
+    return (audio + 1) * (video + 1) - 1;
+}
+
+int config_pair(const struct recognizer_config *config, int audio, int video)
+{
+    int rates = config->has_video ? config->projector.video_rate_count : 0;
+    return (audio + 1) * (rates + 1) + video + 1;
 }
 
 /* ---- checking ---------------------------------------------------------------------------- */
@@ -289,6 +320,9 @@ static int check_relations(const struct recognizer_config *c, const char *file, 
     if (c->llm.rope_factor > 1 && c->llm.rope_high <= c->llm.rope_low)
         return error_set(err, ERROR_FORMAT, "%s: \"llm.rope_high\" must be above \"rope_low\"",
                          file);
+    if (c->lora.inner > 0 && !c->lora.global && !c->lora.per_rate)
+        return error_set(err, ERROR_FORMAT,
+                         "%s: \"lora\" has to be \"global\", \"per_rate\" or both", file);
     return check_mome(&c->mome, file, err);
 }
 

@@ -76,6 +76,20 @@ struct mome_config {
                             */
 };
 
+/* LoRA on q and v of every LLM layer (nn/lora.h): global alone is Llama-AVSR and Llama-MTSK MS,
+   per_rate alone SS (one for each (audio rate or none, video rate or none)), both MSS. */
+struct lora_config {
+    int inner; /* 0: none; d / 32 in the published systems */
+    float scale;
+    bool global, per_rate;
+};
+
+/* The same on the video encoder, one for all rates (Llama-AVSR for VSR): d / 16, 2. */
+struct video_lora_config {
+    int inner;
+    float scale;
+};
+
 struct recognizer_config {
     bool has_audio, has_video;
     struct whisper_config audio;
@@ -83,6 +97,8 @@ struct recognizer_config {
     struct projector_config projector;
     struct llama_config llm;
     struct mome_config mome;
+    struct lora_config lora;
+    struct video_lora_config video_lora;
     char prompts[TASK_COUNT][CONFIG_MAX_TEXT];
     char bos[CONFIG_MAX_TEXT], eos[CONFIG_MAX_TEXT]; /* names of tokens */
     float longest_seconds; /* longer clips are cut: what it was trained on; 0: what the encoders
@@ -95,6 +111,11 @@ struct recognizer_config {
 
 /* A small model with everything in it (about 7 M parameters); vocab must still be set. */
 void config_default(struct recognizer_config *config);
+
+/* Pairs of (audio rate or none, video rate or none), numbered from 1; and the number of the one at
+   these places in audio_rates and video_rates, -1: none, not both. */
+int config_pair_count(const struct recognizer_config *config);
+int config_pair(const struct recognizer_config *config, int audio, int video);
 
 /* text is a JSON object; keys that are absent keep config_default's values, unknown keys are
    errors. "audio" or "video" null: the model has no such encoder. `file` is named in errors. */

@@ -66,6 +66,25 @@ void llama_params(struct llama *m, struct param_visitor *v)
     param_visit(v, "lm_head.weight", &m->head, PARAM_NORMAL);
 }
 
+void llama_add_lora(struct llama *m, const struct lora_config *config, int pairs)
+{
+    for (int i = 0; i < m->config.layers; i++)
+        self_attention_add_lora(&m->layers[i].attention,
+                                (struct lora_sizes){.inner = config->inner,
+                                                    .pairs = config->per_rate ? pairs : 0,
+                                                    .global = config->global,
+                                                    .scale = config->scale});
+}
+
+void llama_lora_params(struct llama *m, struct param_visitor *v)
+{
+    for (int i = 0; i < m->config.layers; i++) {
+        size_t mark = param_enter(v, "layers.%d.", i);
+        lora_params(&m->layers[i].attention.lora, v);
+        param_leave(v, mark);
+    }
+}
+
 struct tensor *llama_embed(struct llama *m, struct compute *c, const int32_t *ids, int64_t count)
 {
     int64_t extra = 0;
@@ -116,7 +135,7 @@ static struct tensor *attention_forward(struct llama *m, int layer, struct compu
     struct self_attention *a = &m->layers[layer].attention;
     const float *inverse = m->inverse_frequency;
     struct tensor *qkv[3];
-    self_attention_inputs(a, c, qkv, x);
+    self_attention_inputs(a, c, qkv, x, rows->runs, rows->run_count);
     struct tensor *q = op_rope(c, qkv[0], rows->position, inverse, a->heads);
     struct tensor *k = op_rope(c, qkv[1], rows->position, inverse, a->kv_heads), *v = qkv[2];
     struct attention shape = {.heads = a->heads,

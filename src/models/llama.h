@@ -8,6 +8,8 @@
  *
  *     mhsa:  h += mome(n1)      ffn:  y += mome(n2)      layer:  y += mome(x) or mome(n1)
  *
+ * and, or instead, LoRA on the queries and values (nn/lora.h).
+ *
  * Sequences of any number and length run packed; x [rows, d].
  */
 #ifndef MODELS_LLAMA_H
@@ -41,6 +43,10 @@ struct llama {
 int llama_init(struct llama *m, const struct llama_config *config, struct error *err);
 void llama_release(struct llama *m); /* tensors are released by a walk before */
 void llama_params(struct llama *m, struct param_visitor *v);
+/* LoRA in all layers, of `pairs` pairs of rates where it is per rate; a walk of its own, names
+   layers.N.{q,v}.{down,up}.weight */
+void llama_add_lora(struct llama *m, const struct lora_config *config, int pairs);
+void llama_lora_params(struct llama *m, struct param_visitor *v);
 
 /* What the rows of x are. Without `past`, sequence i is spans[i] of x and sees itself; where cache
    is not NULL its keys and values are put into slot i. With `past`, spans[i] goes on behind what
@@ -48,8 +54,8 @@ void llama_params(struct llama *m, struct param_visitor *v);
 struct llama_rows {
     const struct span *spans;
     int sequences;
-    const int32_t *position;       /* [rows] */
-    const struct expert_run *runs; /* which router each row uses */
+    const int32_t *position;     /* [rows] */
+    const struct rate_run *runs; /* which router and LoRA each row uses */
     int run_count;
     struct kv_cache *cache;
     bool past;

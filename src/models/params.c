@@ -56,10 +56,9 @@ static void fill_normal(struct tensor *t, double deviation, struct random *rando
         t->data[i] = (float)(random_normal(random) * deviation);
 }
 
-static void fill_xavier(struct tensor *t, struct random *random)
+static void fill_uniform(struct tensor *t, double limit, struct random *random)
 {
     int64_t n = tensor_count(t);
-    double limit = sqrt(6.0 / (double)(t->shape[0] + t->shape[1]));
     for (int64_t i = 0; i < n; i++)
         t->data[i] = (float)((2 * random_uniform(random) - 1) * limit);
 }
@@ -86,7 +85,10 @@ static void initialise(struct param_visitor *v, const char *name, struct tensor 
         return;
     switch (kind) {
     case PARAM_LINEAR:
-        fill_xavier(t, random);
+        fill_uniform(t, sqrt(6.0 / (double)(t->shape[0] + t->shape[1])), random);
+        break;
+    case PARAM_KAIMING: /* sqrt(6 / (1 + a^2) / in) */
+        fill_uniform(t, sqrt(1.0 / (double)t->shape[1]), random);
         break;
     case PARAM_CONV:
         fill_normal(t, sqrt(2.0 * (double)tensor_width(t) / (double)tensor_count(t)), random);
@@ -305,6 +307,19 @@ static int borrow_one(const struct param_entry *e, const struct weights *file, s
     int rc = parameter_init(t, dims, shape, err);
     if (rc == 0 && (rc = stored_read(t->data, s, 0, s->count, err)) != 0)
         error_prefix(err, "%s", path);
+    return rc;
+}
+
+int params_borrow_some(const struct param_list *l, const struct weights *file, struct error *err)
+{
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < l->count; i++) {
+        const struct tensor *t = l->entries[i].tensor;
+        const struct stored_tensor *s = weights_find(file, l->entries[i].name);
+        if (s && s->dims == t->dims &&
+            memcmp(s->shape, t->shape, (size_t)t->dims * sizeof *t->shape) == 0)
+            rc = borrow_one(&l->entries[i], file, err);
+    }
     return rc;
 }
 

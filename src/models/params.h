@@ -88,5 +88,7 @@ int params_save(const struct param_list *l, const char *path, bool bf16, const c
                 struct error *err);
 int params_read(const struct param_list *l, struct checkpoint *c, struct error *err);
 int params_borrow(const struct param_list *l, const struct weights *file, struct error *err);
+/* The same for those of the list that the file has in their shape. */
+int params_borrow_some(const struct param_list *l, const struct weights *file, struct error *err);
 
 #endif

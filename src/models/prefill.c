@@ -17,43 +17,38 @@
 
 /* ---- rates ------------------------------------------------------------------------------- */
 
-static int rate_index(const int *rates, int count, int rate)
+/* The place of the nearest rate; of two as near, the first. */
+static int nearest_place(const int *rates, int count, int rate)
 {
-    for (int i = 0; i < count; i++)
-        if (rates[i] == rate)
-            return i;
-    return -1;
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (abs(rates[i] - rate) < abs(rates[best] - rate))
+            best = i;
+    return best;
 }
 
-static int choose_rate(int *rate, const int *rates, int count, const char *modality, bool nearest,
-                       bool *changed, struct error *err)
+static int check_rate(int rate, const int *rates, int count, const char *modality, bool nearest,
+                      bool *untrained, struct error *err)
 {
-    if (rate_index(rates, count, *rate) >= 0)
+    if (rates[nearest_place(rates, count, rate)] == rate)
         return 0;
-    if (nearest && *rate > 0) {
-        int best = rates[0];
-        for (int i = 1; i < count; i++)
-            if (abs(rates[i] - *rate) < abs(best - *rate))
-                best = rates[i];
-        *rate = best;
-        if (changed)
-            *changed = true;
+    if (nearest && rate > 0) {
+        *untrained = true;
         return 0;
     }
     char list[CONFIG_MAX_RATES * 6] = "";
     for (int i = 0, at = 0; i < count; i++)
         at += snprintf(list + at, sizeof list - (size_t)at, " %d", rates[i]);
-    return error_set(err, ERROR_USAGE, "the model has no %s rate %d; it has%s", modality, *rate,
+    return error_set(err, ERROR_USAGE, "the model has no %s rate %d; it has%s", modality, rate,
                      list);
 }
 
-int recognizer_choose_rates(const struct recognizer *r, enum task task, int *audio_rate,
-                            int *video_rate, bool nearest, bool *changed, struct error *err)
+int recognizer_check_rates(const struct recognizer *r, enum task task, int audio_rate,
+                           int video_rate, bool nearest, bool *untrained, struct error *err)
 {
     const struct projector_config *p = &r->config.projector;
+    bool other = false;
     int rc = 0;
-    if (changed)
-        *changed = false;
     if (task_hears(task) && !r->config.has_audio)
         return error_set(err, ERROR_USAGE, "the model has no audio encoder, which %s needs",
                          task_name(task));
@@ -61,26 +56,31 @@ int recognizer_choose_rates(const struct recognizer *r, enum task task, int *aud
         return error_set(err, ERROR_USAGE, "the model has no video encoder, which %s needs",
                          task_name(task));
     if (task_hears(task))
-        rc = choose_rate(audio_rate, p->audio_rates, p->audio_rate_count, "audio", nearest, changed,
-                         err);
+        rc = check_rate(audio_rate, p->audio_rates, p->audio_rate_count, "audio",
+                        nearest && !p->stack, &other, err);
     if (rc == 0 && task_sees(task))
-        rc = choose_rate(video_rate, p->video_rates, p->video_rate_count, "video", nearest, changed,
-                         err);
+        rc = check_rate(video_rate, p->video_rates, p->video_rate_count, "video",
+                        nearest && !p->stack, &other, err);
+    if (rc != 0 && nearest && p->stack)
+        return error_prefix(err, "frames are stacked, which fixes the rates");
+    if (untrained)
+        *untrained = other;
     return rc;
 }
 
-/* Which router a request's rows use; see config.mome.separate_routers. */
-static int request_router(const struct recognizer *r, const struct request *q)
+/* Whose router and LoRA a request's rows use. */
+static int request_pair(const struct recognizer *r, const struct request *q)
 {
     const struct projector_config *p = &r->config.projector;
-    if (!r->config.mome.separate_routers)
+    bool lora = r->config.lora.inner > 0 && r->config.lora.per_rate;
+    int audio = -1, video = -1;
+    if (!lora && !r->config.mome.separate_routers)
         return 0;
-    int a = 0, v = 0;
     if (task_hears(q->task))
-        a = 1 + rate_index(p->audio_rates, p->audio_rate_count, q->audio_rate);
+        audio = nearest_place(p->audio_rates, p->audio_rate_count, q->audio_rate);
     if (task_sees(q->task))
-        v = 1 + rate_index(p->video_rates, p->video_rate_count, q->video_rate);
-    return a * (p->video_rate_count + 1) + v;
+        video = nearest_place(p->video_rates, p->video_rate_count, q->video_rate);
+    return config_pair(&r->config, audio, video);
 }
 
 /* ---- sizes ------------------------------------------------------------------------------- */
@@ -111,10 +111,8 @@ int64_t recognizer_request_rows(const struct recognizer *r, const struct request
 
 /* ---- sound and pictures ------------------------------------------------------------------ */
 
-enum { SOURCE_PARTS = 1 + 2 * CONFIG_MAX_RATES };
-
 struct source {
-    struct tensor *parts[SOURCE_PARTS];
+    struct tensor **parts;
     int count;
     int64_t rows;
     int64_t *audio, *video; /* [requests]: where in the source their rows begin */
@@ -124,7 +122,8 @@ struct source {
 struct modality {
     bool (*uses)(enum task);
     struct projector *projectors;
-    int rates;
+    const int *rates;
+    int rate_count;
     struct tensor *states;
     int64_t *start; /* [requests] */
     bool video;
@@ -135,16 +134,23 @@ static struct span request_span(const struct request *q, bool video)
     return video ? q->video : q->audio;
 }
 
-/* Projects, once each, the spans that requests read at one rate. */
-static void add_rate(struct source *s, struct compute *c, const struct modality *m,
-                     struct projector *p, const struct request *requests, int count)
+/* 0: has nothing of this modality. */
+static int request_rate(const struct modality *m, const struct request *q)
 {
+    return !m->uses(q->task) ? 0 : m->video ? q->video_rate : q->audio_rate;
+}
+
+/* Projects, once each, the spans that requests read at one rate. */
+static void add_rate(struct source *s, struct compute *c, const struct modality *m, int rate,
+                     const struct request *requests, int count)
+{
+    struct projector *p = &m->projectors[nearest_place(m->rates, m->rate_count, rate)];
     struct span *spans = arena_alloc(c->arena, (size_t)count * sizeof *spans);
     int64_t *start = arena_alloc(c->arena, (size_t)count * sizeof *start), rows = 0;
     int n = 0;
     for (int i = 0; i < count; i++) {
         const struct request *q = &requests[i];
-        if (!m->uses(q->task) || (m->video ? q->video_rate : q->audio_rate) != p->rate)
+        if (request_rate(m, q) != rate)
             continue;
         struct span span = request_span(q, m->video);
         int same = 0;
@@ -153,40 +159,63 @@ static void add_rate(struct source *s, struct compute *c, const struct modality 
         if (same == n) {
             spans[n] = span;
             start[n++] = rows;
-            rows += span.length / p->rate;
+            rows += span.length / rate;
         }
         m->start[i] = s->rows + start[same];
     }
     if (rows == 0)
         return;
-    s->parts[s->count++] = projector_forward(p, c, m->states, spans, n);
+    s->parts[s->count++] = projector_forward(p, c, m->states, spans, n, rate);
     s->rows += rows;
+}
+
+/* Every rate of the requests, in the order in which they come up. */
+static void add_modality(struct source *s, struct compute *c, const struct modality *m,
+                         const struct request *requests, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int rate = request_rate(m, &requests[i]), before = 0;
+        while (before < i && request_rate(m, &requests[before]) != rate)
+            before++;
+        if (rate != 0 && before == i)
+            add_rate(s, c, m, rate, requests, count);
+    }
 }
 
 static void source_init(struct source *s, struct recognizer *r, struct compute *c,
                         const int32_t *ids, int64_t id_count, struct tensor *audio_states,
                         struct tensor *video_states, const struct request *requests, int count)
 {
+    const struct projector_config *p = &r->config.projector;
     *s = (struct source){.count = 1, .rows = id_count};
+    s->parts = arena_alloc(c->arena, (2 * (size_t)count + 1) * sizeof *s->parts);
     s->parts[0] = llama_embed(&r->llm, c, ids, id_count);
     s->audio = arena_alloc(c->arena, (size_t)count * sizeof *s->audio);
     s->video = arena_alloc(c->arena, (size_t)count * sizeof *s->video);
-    const struct projector_config *p = &r->config.projector;
-    struct modality modalities[2] = {
-        {task_hears, r->audio_projectors, p->audio_rate_count, audio_states, s->audio, false},
-        {task_sees, r->video_projectors, p->video_rate_count, video_states, s->video, true},
-    };
-    for (int m = 0; m < 2; m++)
-        for (int i = 0; i < modalities[m].rates; i++)
-            add_rate(s, c, &modalities[m], &modalities[m].projectors[i], requests, count);
+    struct modality audio = {.uses = task_hears,
+                             .projectors = r->audio_projectors,
+                             .rates = p->audio_rates,
+                             .rate_count = p->audio_rate_count,
+                             .states = audio_states,
+                             .start = s->audio};
+    struct modality video = {.uses = task_sees,
+                             .projectors = r->video_projectors,
+                             .rates = p->video_rates,
+                             .rate_count = p->video_rate_count,
+                             .states = video_states,
+                             .start = s->video,
+                             .video = true};
+    add_modality(s, c, &audio, requests, count);
+    add_modality(s, c, &video, requests, count);
 }
 
 /* ---- the packed sequences ---------------------------------------------------------------- */
 
 struct sequences {
-    int64_t rows, wanted; /* wanted: rows whose logits are asked for */
-    struct span *spans;   /* [count] */
-    struct expert_run *runs;
+    int64_t rows, wanted;  /* wanted: rows whose logits are asked for */
+    struct span *spans;    /* [count] */
+    struct rate_run *runs; /* [run_count]: sequences of one pair that follow each other */
+    int run_count;
     int32_t *ids;      /* all tokens, in order */
     int32_t *index;    /* [rows] into the source */
     int32_t *position; /* [rows] */
@@ -216,6 +245,15 @@ static void collect_ids(struct sequences *s, const struct recognizer *r, const s
     add_ids(s, q->text, q->text_count);
 }
 
+/* Rows behind those of the runs so far. */
+static void add_run(struct rate_run *runs, int *count, int64_t rows, int pair)
+{
+    if (*count > 0 && runs[*count - 1].pair == pair)
+        runs[*count - 1].rows += rows;
+    else
+        runs[(*count)++] = (struct rate_run){rows, pair};
+}
+
 static void sequences_init(struct sequences *s, const struct recognizer *r, struct compute *c,
                            const struct request *requests, int count)
 {
@@ -227,7 +265,7 @@ static void sequences_init(struct sequences *s, const struct recognizer *r, stru
         const struct request *q = &requests[i];
         int64_t rows = recognizer_request_rows(r, q, NULL);
         s->spans[i] = (struct span){s->rows, rows};
-        s->runs[i] = (struct expert_run){rows, request_router(r, q)};
+        add_run(s->runs, &s->run_count, rows, request_pair(r, q));
         s->rows += rows;
         s->wanted += q->text_count + 1;
         ids += token_rows(r, q);
@@ -321,13 +359,14 @@ static void collect_balance(struct prefilled *out, struct compute *c,
         out->balance[out->balance_count++] = reports[i].balance;
 }
 
-static void open_slots(struct kv_cache *cache, const struct sequences *s, int count)
+static void open_slots(struct kv_cache *cache, const struct recognizer *r,
+                       const struct sequences *s, const struct request *requests, int count)
 {
     assert(count <= cache->slots);
     for (int i = 0; i < count; i++)
         cache->slot[i] = (struct kv_slot){.prompt = ++cache->prompts,
                                           .prompt_rows = s->spans[i].length,
-                                          .router = s->runs[i].router};
+                                          .pair = request_pair(r, &requests[i])};
 }
 
 void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *audio_states,
@@ -343,13 +382,13 @@ void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *
     struct tensor *x = op_concat_rows(c, source.parts, source.count);
     x = op_gather_rows(c, x, s.index, s.rows);
     if (cache)
-        open_slots(cache, &s, count);
+        open_slots(cache, r, &s, requests, count);
     struct expert_report *reports = reports_new(out, r, c);
     struct llama_rows rows = {.spans = s.spans,
                               .sequences = count,
                               .position = s.position,
                               .runs = s.runs,
-                              .run_count = count,
+                              .run_count = s.run_count,
                               .cache = cache,
                               .reports = reports};
     x = llama_forward(&r->llm, &r->mome, c, x, &rows);
@@ -363,18 +402,19 @@ struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const in
 {
     assert(count <= cache->slots);
     struct span *spans = arena_alloc(c->arena, (size_t)count * sizeof *spans);
-    struct expert_run *runs = arena_alloc(c->arena, (size_t)count * sizeof *runs);
+    struct rate_run *runs = arena_alloc(c->arena, (size_t)count * sizeof *runs);
     int32_t *position = arena_alloc(c->arena, (size_t)count * sizeof *position);
+    int run_count = 0;
     for (int i = 0; i < count; i++) {
         spans[i] = (struct span){i, 1};
-        runs[i] = (struct expert_run){1, cache->slot[i].router};
+        add_run(runs, &run_count, 1, cache->slot[i].pair);
         position[i] = (int32_t)cache->slot[i].length;
     }
     struct llama_rows rows = {.spans = spans,
                               .sequences = count,
                               .position = position,
                               .runs = runs,
-                              .run_count = count,
+                              .run_count = run_count,
                               .cache = cache,
                               .past = true};
     struct tensor *x = llama_embed(&r->llm, c, tokens, count);

@@ -1,6 +1,8 @@
 /* Pooling and projecting at one rate. */
 #include "models/projector.h"
 
+#include <assert.h>
+
 void projector_init(struct projector *p, const struct projector_config *config, int rate,
                     int d_encoder, int d_llm)
 {
@@ -20,10 +22,11 @@ void projector_params(struct projector *p, struct param_visitor *v)
 }
 
 struct tensor *projector_forward(struct projector *p, struct compute *c, struct tensor *states,
-                                 const struct span *spans, int count)
+                                 const struct span *spans, int count, int rate)
 {
-    struct tensor *x = p->stack ? op_stack_rows(c, states, spans, count, p->rate)
-                                : op_pool_rows(c, states, spans, count, p->rate);
+    assert(!p->stack || rate == p->rate);
+    struct tensor *x = p->stack ? op_stack_rows(c, states, spans, count, rate)
+                                : op_pool_rows(c, states, spans, count, rate);
     x = linear_forward(&p->out, c, op_relu(c, linear_forward(&p->in, c, x)));
     return p->norm.weight.dims > 0 ? norm_forward(&p->norm, c, x) : x;
 }

@@ -20,8 +20,9 @@ struct projector {
 void projector_init(struct projector *p, const struct projector_config *config, int rate,
                     int d_encoder, int d_llm);
 void projector_params(struct projector *p, struct param_visitor *v);
-/* states [rows, d_encoder], spans[count] of it -> [sum of length / rate, d_llm], packed. */
+/* states [rows, d_encoder], spans[count] of it -> [sum of length / rate, d_llm], packed. Where
+   frames are averaged, `rate` may be another than the projector's own. */
 struct tensor *projector_forward(struct projector *p, struct compute *c, struct tensor *states,
-                                 const struct span *spans, int count);
+                                 const struct span *spans, int count, int rate);
 
 #endif

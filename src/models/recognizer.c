@@ -21,6 +21,21 @@ static void projector_walk(struct projector *projectors, int count, const char *
     }
 }
 
+static void adapters_walk(struct recognizer *r, struct param_visitor *v)
+{
+    size_t mark = param_enter(v, "mome.");
+    mome_params(&r->mome, v);
+    param_leave(v, mark);
+    mark = param_enter(v, "lora.");
+    if (r->llm.layers)
+        llama_lora_params(&r->llm, v);
+    param_leave(v, mark);
+    mark = param_enter(v, "video_lora.");
+    if (r->video.layers)
+        avhubert_lora_params(&r->video, v);
+    param_leave(v, mark);
+}
+
 /* Parts that were never made have no layers: so a recognizer half built can be walked to free it.
  */
 void recognizer_params(struct recognizer *r, struct param_visitor *v)
@@ -44,15 +59,36 @@ void recognizer_params(struct recognizer *r, struct param_visitor *v)
         param_leave(v, mark);
         param_visit(v, "projector.tokens.weight", &r->llm.extra, PARAM_NORMAL);
     }
-    mark = param_enter(v, "mome.");
-    mome_params(&r->mome, v);
-    param_leave(v, mark);
+    adapters_walk(r, v);
 }
 
 void recognizer_head_params(struct recognizer *r, struct param_visitor *v)
 {
     linear_params(&r->audio_head, v, "audio_head", PARAM_LINEAR);
     linear_params(&r->video_head, v, "video_head", PARAM_LINEAR);
+}
+
+void recognizer_adapter_parameters(struct recognizer *r, int64_t *total, int64_t *active)
+{
+    const struct mome_config *m = &r->config.mome;
+    const struct lora_config *l = &r->config.lora;
+    int64_t d = r->config.llm.d, layers = r->config.llm.layers, idle = 0;
+    int pairs = config_pair_count(&r->config);
+    struct param_counter counter;
+    param_counter_init(&counter);
+    adapters_walk(r, &counter.visitor);
+    *total = counter.parameters;
+    if (r->mome.count > 0) {
+        int64_t expert = 2 * d * m->bottleneck + (m->biases ? d + m->bottleneck : 0);
+        idle += (m->routed - m->active) * expert * (m->routed > 0);
+        idle += m->separate_routers ? pairs * m->routed * d : 0;
+    }
+    if (l->inner > 0 && l->per_rate) {
+        const struct llama_config *llm = &r->config.llm;
+        int64_t out = (int64_t)(llm->heads + llm->kv_heads) * llm->head_dim;
+        idle += (pairs - 1) * l->inner * (2 * d + out);
+    }
+    *active = *total - layers * idle;
 }
 
 /* ---- building ---------------------------------------------------------------------------- */
@@ -96,18 +132,11 @@ static int find_tokens(struct recognizer *r, struct error *err)
     return 0;
 }
 
-static int router_count(const struct recognizer_config *config)
-{
-    if (!config->mome.separate_routers)
-        return 1;
-    return (config->projector.audio_rate_count + 1) * (config->projector.video_rate_count + 1);
-}
-
 static int build_parts(struct recognizer *r, struct error *err)
 {
     const struct recognizer_config *config = &r->config;
     const struct projector_config *p = &config->projector;
-    int rc;
+    int pairs = config_pair_count(config), rc;
     if (config->has_audio && (rc = whisper_init(&r->audio, &config->audio, err)) != 0)
         return rc;
     if (config->has_video && (rc = avhubert_init(&r->video, &config->video, err)) != 0)
@@ -120,8 +149,11 @@ static int build_parts(struct recognizer *r, struct error *err)
                        config->llm.d);
     if ((rc = llama_init(&r->llm, &config->llm, err)) != 0)
         return rc;
+    llama_add_lora(&r->llm, &config->lora, pairs);
+    if (config->has_video)
+        avhubert_add_lora(&r->video, &config->video_lora);
     return mome_init(&r->mome, &config->mome, config->llm.layers, config->llm.d,
-                     router_count(config), err);
+                     config->mome.separate_routers ? pairs + 1 : 1, err);
 }
 
 /* Ids that have an embedding. */

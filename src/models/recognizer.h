@@ -12,14 +12,14 @@
  * A model folder holds config.json, tokenizer.json, model.safetensors. Tensor names are the
  * published ones behind a prefix: audio. (Hugging Face Whisper), video. (fairseq AV-HuBERT), llm.
  * (Hugging Face Llama), and projector.{audio,video}.RATE., projector.tokens. (embeddings of added
- * tokens), mome.layers.N. of our own.
+ * tokens), mome.layers.N., lora.layers.N. and video_lora.layers.N. of our own.
  *
  * Where config.json's "parts" says so, the encoders and the LLM are published files elsewhere
  * (models/part.h), whose weights stay where they are; model.safetensors then holds the rest, and
  * what differs from the published numbers.
  *
  * Forward functions can't fail: sizes are asserted, requests are checked beforehand by
- * recognizer_choose_rates. Results live in c->arena.
+ * recognizer_check_rates. Results live in c->arena.
  */
 #ifndef MODELS_RECOGNIZER_H
 #define MODELS_RECOGNIZER_H
@@ -60,6 +60,14 @@ struct recognizer {
 /* ---- life ---- */
 
 int recognizer_open(struct recognizer **r, const char *folder, struct error *err);
+/* A folder as the start of something else: its settings with `changes` (a JSON object as "model" in
+   training configurations, laid over config.json); and the model that they describe, which keeps
+   the folder's numbers where name and shape agree; the rest starts at random. */
+int recognizer_read_config(struct recognizer_config *config, const char *folder,
+                           const char *changes, struct error *err);
+int recognizer_open_changed(struct recognizer **r, const char *folder,
+                            const struct recognizer_config *config, uint64_t seed,
+                            struct error *err);
 /* Random weights; takes the tokenizer over (also when it fails). config->llm.vocab 0: as many as
    the tokenizer has. */
 int recognizer_new(struct recognizer **r, const struct recognizer_config *config,
@@ -81,6 +89,11 @@ int recognizer_start(struct recognizer *r, uint64_t seed, struct error *err);
 /* All parameters of the shipped model; heads come by their own walk (audio_head., video_head.). */
 void recognizer_params(struct recognizer *r, struct param_visitor *v);
 void recognizer_head_params(struct recognizer *r, struct param_visitor *v);
+
+/* How many parameters adapt the LLM and the encoders: experts, routers and LoRA, projectors not
+   counted; and how many of them one request uses: the shared experts and K routed ones, one router,
+   LoRA's set for all and the one of its rates. */
+void recognizer_adapter_parameters(struct recognizer *r, int64_t *total, int64_t *active);
 
 /* ---- encoders ---- */
 
@@ -106,18 +119,22 @@ struct tensor *recognizer_video_head(struct recognizer *r, struct compute *c,
 
 struct request {
     enum task task;
-    int audio_rate, video_rate; /* looked at where the task has the modality */
+    int audio_rate, video_rate; /* looked at where the task has the modality; one the model has no
+                                   projector for: see recognizer_check_rates */
     struct span audio, video;   /* rows of the encoder outputs */
     const int32_t *text;        /* tokens after the prompt: the transcript in training, or what was
                                    decoded before; no EOS; NULL where there are none */
     int text_count;
+    float weight; /* of its loss; not looked at here */
 };
 
-/* A rate the model has no projector for: ERROR_USAGE naming those it has; or, if `nearest`, the
-   rate is replaced by the nearest one and *changed set. Modalities the task lacks are not looked
-   at. Also fails when the model lacks an encoder that the task needs. changed may be NULL. */
-int recognizer_choose_rates(const struct recognizer *r, enum task task, int *audio_rate,
-                            int *video_rate, bool nearest, bool *changed, struct error *err);
+/* A rate the model has no projector for: ERROR_USAGE naming those it has; or, if `nearest`, frames
+   are pooled at that rate all the same, what comes of them goes through the nearest rate's
+   projector (router, LoRA), and *untrained is set; not where frames are stacked. Modalities the
+   task lacks are not looked at. Also fails when the model lacks an encoder that the task needs.
+   untrained may be NULL. */
+int recognizer_check_rates(const struct recognizer *r, enum task task, int audio_rate,
+                           int video_rate, bool nearest, bool *untrained, struct error *err);
 
 /* How many rows a request takes in the LLM (BOS to last text token), of them from sound and
    pictures *media (may be NULL). */

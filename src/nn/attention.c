@@ -5,12 +5,19 @@ void self_attention_init(struct self_attention *a, int d, int heads, int kv_head
                          struct attention_biases biases)
 {
     int64_t q_width = (int64_t)heads * head_dim, kv_width = (int64_t)kv_heads * head_dim;
-    a->heads = heads;
-    a->kv_heads = kv_heads;
+    *a = (struct self_attention){.heads = heads, .kv_heads = kv_heads};
     linear_init(&a->q, d, q_width, biases.q);
     linear_init(&a->k, d, kv_width, biases.k);
     linear_init(&a->v, d, kv_width, biases.v);
     linear_init(&a->out, q_width, d, biases.out);
+}
+
+void self_attention_add_lora(struct self_attention *a, struct lora_sizes sizes)
+{
+    sizes.width = a->q.weight.shape[1];
+    sizes.q_width = a->q.weight.shape[0];
+    sizes.v_width = a->v.weight.shape[0];
+    lora_init(&a->lora, &sizes);
 }
 
 void self_attention_params(struct self_attention *a, struct param_visitor *v, const char *name,
@@ -25,9 +32,10 @@ void self_attention_params(struct self_attention *a, struct param_visitor *v, co
 }
 
 void self_attention_inputs(struct self_attention *a, struct compute *c, struct tensor *qkv[3],
-                           struct tensor *x)
+                           struct tensor *x, const struct rate_run *runs, int run_count)
 {
     linears_forward((struct linear *[]){&a->q, &a->k, &a->v}, 3, c, qkv, x);
+    lora_add(&a->lora, c, qkv, x, runs, run_count);
 }
 
 struct tensor *self_attention_heads(struct self_attention *a, struct compute *c, struct tensor *x,
@@ -39,6 +47,6 @@ struct tensor *self_attention_heads(struct self_attention *a, struct compute *c,
                               .q_spans = spans,
                               .k_spans = spans};
     struct tensor *qkv[3];
-    self_attention_inputs(a, c, qkv, x);
+    self_attention_inputs(a, c, qkv, x, NULL, 0);
     return op_attention(c, qkv[0], qkv[1], qkv[2], &shape);
 }

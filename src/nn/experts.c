@@ -35,7 +35,7 @@ void experts_params(struct experts *e, struct param_visitor *v)
 
 /* logits [rows, Nr]; each run by its own Nr rows of the router's weight. */
 static struct tensor *route(struct experts *e, struct compute *c, struct tensor *x,
-                            const struct expert_run *runs, int run_count)
+                            const struct rate_run *runs, int run_count)
 {
     if (e->router.shape[0] == e->routed)
         return op_linear(c, x, &e->router, NULL);
@@ -44,7 +44,7 @@ static struct tensor *route(struct experts *e, struct compute *c, struct tensor 
     for (int i = 0; i < run_count; i++) {
         struct tensor *rows = op_slice_rows(c, x, start, runs[i].rows);
         struct tensor *router =
-            op_slice_rows(c, &e->router, (int64_t)runs[i].router * e->routed, e->routed);
+            op_slice_rows(c, &e->router, (int64_t)runs[i].pair * e->routed, e->routed);
         parts[i] = op_linear(c, rows, router, NULL);
         start += runs[i].rows;
     }
@@ -53,7 +53,7 @@ static struct tensor *route(struct experts *e, struct compute *c, struct tensor 
 }
 
 struct tensor *experts_forward(struct experts *e, struct compute *c, struct tensor *x,
-                               const struct expert_run *runs, int run_count,
+                               const struct rate_run *runs, int run_count,
                                struct expert_report *report)
 {
     struct tensor *h = op_gelu(c, op_linear(c, x, &e->down, param_or_null(&e->down_bias)));

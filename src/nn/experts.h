@@ -20,6 +20,7 @@
 #define NN_EXPERTS_H
 
 #include "nn/param.h"
+#include "nn/rate_run.h"
 #include "tensor/ops.h"
 
 struct experts {
@@ -32,14 +33,8 @@ struct experts {
 struct experts_sizes {
     int64_t width;
     int routed, active, shared, bottleneck;
-    int routers; /* >= 1; more than one: rows choose by their run */
+    int routers; /* >= 1; more than one: rows use that of their run's pair */
     bool biases, renormalise;
-};
-
-/* Neighbouring rows that use the same router; runs cover all rows in order. */
-struct expert_run {
-    int64_t rows;
-    int router;
 };
 
 struct expert_report {
@@ -50,9 +45,10 @@ struct expert_report {
 
 void experts_init(struct experts *e, const struct experts_sizes *s);
 void experts_params(struct experts *e, struct param_visitor *v);
-/* x [rows, width] -> [rows, width]. report may be NULL. */
+/* x [rows, width] -> [rows, width]. runs cover all rows in order (looked at where there is more
+   than one router). report may be NULL. */
 struct tensor *experts_forward(struct experts *e, struct compute *c, struct tensor *x,
-                               const struct expert_run *runs, int run_count,
+                               const struct rate_run *runs, int run_count,
                                struct expert_report *report);
 
 #endif

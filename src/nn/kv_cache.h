@@ -16,7 +16,7 @@ struct kv_slot {
     int64_t length;      /* rows that are filled */
     int64_t prompt;      /* which prefill its first rows are from (0: none) ... */
     int64_t prompt_rows; /* ... and how many they are */
-    int router;          /* of the request's rates, where the model has one router a rate pair */
+    int pair;            /* of the request's rates (nn/rate_run.h) */
 };
 
 struct kv_cache {

@@ -23,7 +23,8 @@ enum param_kind {
     PARAM_CONV,      /* [out, kd, kh, kw, in / groups]: normal, Kaiming, fan out */
     PARAM_NORMAL,    /* normal, 0.02: the output head, tied embeddings */
     PARAM_EMBEDDING, /* normal, 0.5: embeddings of their own, near the size of projected tokens */
-    PARAM_ZERO,      /* a product's weight that starts at zero: the experts' way up */
+    PARAM_KAIMING,   /* [out, in]: uniform, Kaiming with a = sqrt 5: LoRA's way up */
+    PARAM_ZERO,      /* a product's weight that starts at zero: the experts' way up, LoRA's down */
     PARAM_BIAS,      /* zeros */
     PARAM_SCALE,     /* ones: weights of norms */
     PARAM_SLOPE,     /* 0.25: PReLU */

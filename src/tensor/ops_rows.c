@@ -12,8 +12,13 @@ static struct tensor *view(struct compute *c, struct tensor *x, int64_t offset, 
 {
     assert(dims >= 1 && dims <= TENSOR_MAX_DIMS);
     struct tensor *y = arena_alloc(c->arena, sizeof *y);
-    *y = (struct tensor){
-        .dims = dims, .data = x->data + offset, .needs_grad = x->needs_grad, .base = x};
+    *y = (struct tensor){.dims = dims, .needs_grad = x->needs_grad, .base = x};
+    if (x->stored) {
+        y->stored = (const char *)x->stored + dtype_bytes(x->dtype, offset);
+        y->dtype = x->dtype;
+    } else {
+        y->data = x->data + offset;
+    }
     memcpy(y->shape, shape, sizeof *shape * (size_t)dims);
     return y;
 }

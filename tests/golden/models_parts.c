@@ -225,7 +225,7 @@ static void projector(const char *path, bool stack, bool norm)
         struct tensor *x = golden_tensor(&g, "input.", "x");
         g.c.tape = &g.tape;
         x->needs_grad = true;
-        struct tensor *y = projector_forward(&p, &g.c, x, spans, 2);
+        struct tensor *y = projector_forward(&p, &g.c, x, spans, 2, p.rate);
         assert_int_equal(tensor_rows(y), 5);
         golden_compare(&g, y->data, "output.", "y");
         golden_backward(&g, y, NULL);

@@ -149,7 +149,7 @@ static void residual_block(void **unused)
 static struct tensor *experts(struct compute *c, struct tensor **in, const void *layer)
 {
     struct experts *e = (struct experts *)layer;
-    const struct expert_run runs[] = {{4, 1}, {3, 0}};
+    const struct rate_run runs[] = {{4, 1}, {3, 0}};
     return experts_forward(e, c, in[0], runs, 2, NULL);
 }
 

@@ -90,15 +90,15 @@ static const int32_t text[] = {40, 41, 42, 43, 44};
 static void make_requests(struct request *q)
 {
     const struct span sound[] = {{0, 100}, {100, 50}}, pictures[] = {{0, 50}, {50, 25}};
-    q[0] = (struct request){TASK_AVSR, 4, 2, sound[0], pictures[0], text, 5};
-    q[1] = (struct request){TASK_AVSR, 16, 5, sound[0], pictures[0], text, 5};
-    q[2] = (struct request){TASK_AVSR, 4, 5, sound[1], pictures[1], text, 3};
-    q[3] = (struct request){TASK_AVSR, 16, 2, sound[1], pictures[1], NULL, 0};
-    q[4] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2};
-    q[5] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4};
+    q[0] = (struct request){TASK_AVSR, 4, 2, sound[0], pictures[0], text, 5, 1};
+    q[1] = (struct request){TASK_AVSR, 16, 5, sound[0], pictures[0], text, 5, 1};
+    q[2] = (struct request){TASK_AVSR, 4, 5, sound[1], pictures[1], text, 3, 1};
+    q[3] = (struct request){TASK_AVSR, 16, 2, sound[1], pictures[1], NULL, 0, 1};
+    q[4] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2, 1};
+    q[5] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4, 1};
 }
 
-static void with_every_mome(void (*test)(struct small_model *m))
+static void with_every_adapter(void (*test)(struct small_model *m))
 {
     for (int placement = 0; placement < MOME_PLACEMENTS; placement++)
         for (int variant = 0; variant < 4; variant++) {
@@ -108,6 +108,10 @@ static void with_every_mome(void (*test)(struct small_model *m))
             config.mome.placement = (enum mome_placement)placement;
             config.mome.separate_routers = variant & 1;
             config.mome.biases = config.mome.normalise_input = variant & 2;
+            config.mome.renormalise = variant == 3;
+            config.lora.inner = variant > 0 ? 2 : 0;
+            config.lora.per_rate = variant & 2;
+            config.lora.global = variant & 1;
             small_open(&m, &config);
             small_shake(m.r, &m.err);
             test(&m);
@@ -141,7 +145,7 @@ static void check_packed(struct small_model *m)
 static void packed_requests_are_each_alone(void **unused)
 {
     (void)unused;
-    with_every_mome(check_packed);
+    with_every_adapter(check_packed);
 }
 
 /* Prefill without the text, then the text token by token. */
@@ -181,7 +185,7 @@ static void check_cached(struct small_model *m)
 static void cached_decoding_is_uncached(void **unused)
 {
     (void)unused;
-    with_every_mome(check_cached);
+    with_every_adapter(check_cached);
 }
 
 /* Beams that split, swap and die hold what their history says. */

@@ -171,16 +171,14 @@ static void one_encoder_is_enough(void **unused)
     struct recognizer_config config;
     struct small_model m;
     struct recognizer *again;
-    int audio = 4, video = 2;
     small_config(&config);
     config.has_video = false;
     small_open(&m, &config);
     assert_int_equal(recognizer_save(m.r, m.folder, false, &m.err), 0);
     assert_int_equal(recognizer_open(&again, m.folder, &m.err), 0);
     assert_false(again->config.has_video);
-    assert_int_equal(recognizer_choose_rates(again, TASK_ASR, &audio, &video, false, NULL, &m.err),
-                     0);
-    assert_int_equal(recognizer_choose_rates(again, TASK_AVSR, &audio, &video, false, NULL, &m.err),
+    assert_int_equal(recognizer_check_rates(again, TASK_ASR, 4, 2, false, NULL, &m.err), 0);
+    assert_int_equal(recognizer_check_rates(again, TASK_AVSR, 4, 2, false, NULL, &m.err),
                      ERROR_USAGE);
     assert_non_null(strstr(m.err.message, "video"));
     recognizer_free(again);
@@ -211,32 +209,40 @@ static void heads_are_apart(void **unused)
 
 /* ---- rates ------------------------------------------------------------------------------- */
 
+static int check(struct small_model *m, enum task task, int audio, int video, bool nearest,
+                 bool *untrained)
+{
+    return recognizer_check_rates(m->r, task, audio, video, nearest, untrained, &m->err);
+}
+
 static void rates_are_checked(void **unused)
 {
     (void)unused;
     struct recognizer_config config;
     struct small_model m;
-    bool changed;
-    int audio = 8, video = 2;
+    bool untrained;
     small_config(&config);
     small_open(&m, &config);
-    assert_int_equal(
-        recognizer_choose_rates(m.r, TASK_AVSR, &audio, &video, false, &changed, &m.err),
-        ERROR_USAGE);
+    assert_int_equal(check(&m, TASK_AVSR, 8, 2, false, &untrained), ERROR_USAGE);
     assert_string_equal(m.err.message, "the model has no audio rate 8; it has 4 16");
-    assert_int_equal(
-        recognizer_choose_rates(m.r, TASK_VSR, &audio, &video, false, &changed, &m.err), 0);
-    assert_false(changed);
-    assert_int_equal(
-        recognizer_choose_rates(m.r, TASK_AVSR, &audio, &video, true, &changed, &m.err), 0);
-    assert_true(changed && audio == 4 && video == 2);
-    video = 1000;
-    assert_int_equal(recognizer_choose_rates(m.r, TASK_VSR, &audio, &video, true, &changed, &m.err),
-                     0);
-    assert_true(changed && video == 5);
-    video = -1;
-    assert_int_equal(recognizer_choose_rates(m.r, TASK_VSR, &audio, &video, true, &changed, &m.err),
-                     ERROR_USAGE);
+    assert_int_equal(check(&m, TASK_VSR, 8, 2, false, &untrained), 0);
+    assert_false(untrained);
+    assert_int_equal(check(&m, TASK_AVSR, 8, 2, true, &untrained), 0);
+    assert_true(untrained);
+    assert_int_equal(check(&m, TASK_AVSR, 16, 5, true, &untrained), 0);
+    assert_false(untrained);
+    assert_int_equal(check(&m, TASK_VSR, 4, 1000, true, &untrained), 0);
+    assert_true(untrained);
+    assert_int_equal(check(&m, TASK_VSR, 4, -1, true, &untrained), ERROR_USAGE);
+    assert_int_equal(check(&m, TASK_ASR, 0, 2, true, &untrained), ERROR_USAGE);
+    small_close(&m);
+    config.projector.stack = true;
+    small_open(&m, &config);
+    assert_int_equal(check(&m, TASK_ASR, 4, 0, true, &untrained), 0);
+    assert_int_equal(check(&m, TASK_ASR, 8, 0, true, &untrained), ERROR_USAGE);
+    assert_string_equal(
+        m.err.message,
+        "frames are stacked, which fixes the rates: the model has no audio rate 8; it has 4 16");
     small_close(&m);
 }
 
