@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -150,6 +151,28 @@ void file_writer_abandon(struct file_writer *w)
     memory_free(w->temporary);
     memory_free(w->path);
     *w = (struct file_writer){0};
+}
+
+/* "NAME.123.tmp" */
+static bool is_temporary(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    if (!end || strcmp(end, ".tmp"))
+        return false;
+    const char *number = end;
+    while (number > name && number[-1] >= '0' && number[-1] <= '9')
+        number--;
+    return number < end && number > name + 1 && number[-1] == '.';
+}
+
+void file_remove_temporaries(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        if (is_temporary(e->d_name))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
 }
 
 int file_write(const char *path, const void *bytes, size_t size, struct error *err)

@@ -40,6 +40,9 @@ int file_writer_open(struct file_writer *w, const char *path, struct error *err)
 int file_writer_commit(struct file_writer *w, struct error *err);
 void file_writer_abandon(struct file_writer *w);
 
+/* Deletes what writers that were killed left in a folder. None may be at work there. */
+void file_remove_temporaries(const char *folder);
+
 int file_write(const char *path, const void *bytes, size_t size, struct error *err); /* atomic */
 int file_make_folder(const char *path, struct error *err); /* with parents; existing is fine */
 

@@ -73,6 +73,31 @@ static void test_writes_and_reads(void **state)
     assert_int_equal(files_in(f->path), 1);
 }
 
+static void test_temporaries_are_removed(void **state)
+{
+    struct folder *f = *state;
+    struct error err;
+    struct file_writer killed;
+    const char *const others[] = {"notes.tmp", "1.tmp", "a.12.tmpl", "a.x1.tmp", "a.12"};
+    assert_int_equal(file_writer_open(&killed, f->file, &err), 0);
+    for (int i = 0; i < 5; i++) {
+        char *path = file_join(f->path, others[i]);
+        assert_int_equal(file_write(path, "x", 1, &err), 0);
+        memory_free(path);
+    }
+    assert_int_equal(files_in(f->path), 6);
+    file_remove_temporaries(f->path);
+    file_remove_temporaries("/no/such/folder");
+    assert_int_equal(files_in(f->path), 5);
+    assert_int_equal(access(killed.temporary, F_OK), -1);
+    file_writer_abandon(&killed);
+    for (int i = 0; i < 5; i++) {
+        char *path = file_join(f->path, others[i]);
+        assert_int_equal(unlink(path), 0);
+        memory_free(path);
+    }
+}
+
 static void test_empty_file(void **state)
 {
     struct folder *f = *state;
@@ -259,6 +284,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_writes_and_reads),
+        TEST(test_temporaries_are_removed),
         TEST(test_empty_file),
         TEST(test_map),
         TEST(test_forget),
