@@ -1,5 +1,6 @@
 #include "features/clip_cache.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "media/media.h"
 
@@ -23,27 +24,10 @@ struct header {
 
 _Static_assert(sizeof(struct header) == 48, "the file's layout");
 
-/* A word at a time: multiply and fold, as splitmix64 does. Against accidents, not enemies. */
-static uint64_t hash(uint64_t h, const void *bytes, size_t size)
-{
-    const unsigned char *p = bytes;
-    h ^= size;
-    while (size) {
-        uint64_t word = 0;
-        size_t n = size < sizeof word ? size : sizeof word;
-        memcpy(&word, p, n);
-        h = (h ^ word) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-        p += n;
-        size -= n;
-    }
-    return h;
-}
-
 static uint64_t payload_hash(const void *pcm, size_t pcm_bytes, const void *mouth,
                              size_t mouth_bytes)
 {
-    return hash(hash(1, pcm, pcm_bytes), mouth, mouth_bytes);
+    return hash_bytes(hash_bytes(1, pcm, pcm_bytes), mouth, mouth_bytes);
 }
 
 static int broken(const char *name, const char *what, struct error *err)
@@ -141,8 +125,8 @@ static int place(char **name, uint64_t *key, const char *folder, const char *pat
     }
     int64_t source[3] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
     double asked[3] = {o->no_sound, o->no_pictures, o->max_seconds};
-    uint64_t id = hash(hash(2, whole, strlen(whole)), asked, sizeof asked);
-    *key = hash(hash(3, &id, sizeof id), source, sizeof source);
+    uint64_t id = hash_bytes(hash_bytes(2, whole, strlen(whole)), asked, sizeof asked);
+    *key = hash_bytes(hash_bytes(3, &id, sizeof id), source, sizeof source);
     free(whole);
     char file[32];
     snprintf(file, sizeof file, "%016llx.clip", (unsigned long long)id);

@@ -157,8 +157,8 @@ static int make_excerpt(struct excerpt *x, const struct augment *augment,
 }
 
 int augment_example(struct example *e, const struct augment *augment, const struct sample *sample,
-                    const struct stage_config *stage, int64_t step, struct random *random,
-                    struct error *err)
+                    unsigned streams, const struct stage_config *stage, int64_t step,
+                    struct random *random, struct error *err)
 {
     struct excerpt x;
     const struct augment_config *a = &stage->augment;
@@ -167,21 +167,22 @@ int augment_example(struct example *e, const struct augment *augment, const stru
     if (rc)
         goto out;
     e->frames = x.frames;
-    if (x.pcm)
+    if (x.pcm && streams & AUGMENT_AUDIO)
         rc = make_mel(e, &x, augment, stage, step, random, err);
     if (!rc)
         rc = make_ids(e, &x, augment, sample, err);
     e->audio_label = memory_new((size_t)x.frames * 2, sizeof(int32_t));
     e->video_label = memory_new((size_t)x.frames, sizeof(int32_t));
-    if (x.mouth)
+    bool pictures = x.mouth && streams & AUGMENT_VIDEO;
+    if (pictures)
         e->pictures = memory_new((size_t)x.frames * 88 * 88, sizeof(float));
-    if (!rc && (!e->audio_label || !e->video_label || (x.mouth && !e->pictures)))
+    if (!rc && (!e->audio_label || !e->video_label || (pictures && !e->pictures)))
         rc = error_set(err, ERROR_MEMORY, "out of memory");
     if (rc)
         goto out;
     label_frames(e->audio_label, x.frames * 2, FRAME_MS / 2, &x);
     label_frames(e->video_label, x.frames, FRAME_MS, &x);
-    if (x.mouth)
+    if (pictures)
         augment_pictures(e->pictures, x.mouth, x.frames, a, random);
 out:
     excerpt_release(&x);
@@ -194,6 +195,8 @@ void example_release(struct example *e)
 {
     memory_free(e->mel);
     memory_free(e->pictures);
+    memory_free(e->audio_states);
+    memory_free(e->video_states);
     memory_free(e->audio_label);
     memory_free(e->video_label);
     memory_free(e->ids);

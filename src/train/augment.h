@@ -22,13 +22,18 @@
 struct example {
     int64_t frames;       /* at 25 fps; audio states are 2 times as many */
     int64_t mel_rows;     /* 4 frames; with audio.exact_window 2 positions: silence behind */
-    float *mel;           /* [mel_rows, mels] or NULL: no sound */
+    float *mel;           /* [mel_rows, mels] or NULL: no sound, or not wanted */
     float *pictures;      /* [frames, 88, 88] normalised, or NULL */
+    float *audio_states;  /* [2 frames, d]: what the frozen encoder made of it, where that is */
+    float *video_states;  /* [frames, d]    cached (train/features_cache); else NULL */
     int32_t *audio_label; /* [2 frames] class at the centre of each 20 ms; -1: unknown */
     int32_t *video_label; /* [frames] */
     int32_t *ids;         /* [id_count] tokens of the transcript */
     int id_count;
 };
+
+/* The streams that an example is wanted with. */
+enum { AUGMENT_AUDIO = 1, AUGMENT_VIDEO = 2 };
 
 struct augment {
     const struct dataset *dataset;
@@ -41,8 +46,8 @@ struct augment {
 
 /* Thread-safe on one `augment`; the example's memory is its own, freed by example_release. */
 int augment_example(struct example *e, const struct augment *augment, const struct sample *sample,
-                    const struct stage_config *stage, int64_t step, struct random *random,
-                    struct error *err);
+                    unsigned streams, const struct stage_config *stage, int64_t step,
+                    struct random *random, struct error *err);
 void example_release(struct example *e);
 
 #endif

@@ -2,6 +2,7 @@
 #include "tensor/ops.h"
 #include "train/schedule.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PIXELS (88 * 88)
@@ -81,6 +82,30 @@ static struct tensor *gather_input(struct encoded *out, struct compute *c, const
     return x;
 }
 
+/* States that are there already, packed without padding. */
+static void gather_states(struct encoded *out, struct compute *c, const struct batch *b, bool audio,
+                          int64_t d)
+{
+    int64_t rows = 0;
+    out->spans = arena_alloc(c->arena, (size_t)b->count * sizeof *out->spans);
+    for (int i = 0; i < b->count; i++) {
+        const struct example *e = &b->examples[i];
+        bool has = audio ? e->audio_states : e->video_states;
+        out->spans[i] = (struct span){rows, has ? e->frames * (audio ? 2 : 1) : 0};
+        rows += out->spans[i].length;
+    }
+    if (!rows)
+        return;
+    out->states = tensor_new(c, TENSOR_SHAPE(rows, d));
+    for (int i = 0; i < b->count; i++) {
+        const struct span s = out->spans[i];
+        if (s.length)
+            memcpy(out->states->data + s.start * d,
+                   audio ? b->examples[i].audio_states : b->examples[i].video_states,
+                   (size_t)(s.length * d) * sizeof(float));
+    }
+}
+
 /* A frozen encoder records nothing and uses running statistics; its dropout stays on, so that what
    is trained on its states sees them as unsure for training clips as they are for new ones. */
 static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
@@ -88,6 +113,8 @@ static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
 {
     struct input in = input_of(b, audio, audio ? r->config.audio.mels : PIXELS);
     *out = (struct encoded){0};
+    if (!in.items)
+        gather_states(out, c, b, audio, audio ? r->config.audio.d : r->config.video.d);
     if (!in.items)
         return;
     int64_t *lengths = arena_alloc(c->arena, (size_t)in.items * sizeof *lengths);
@@ -127,129 +154,134 @@ static bool any_label(const struct encoded *e)
 }
 
 static struct tensor *frame_loss(struct recognizer *r, struct compute *c, const struct encoded *e,
-                                 bool audio, double *loss, double *right)
+                                 bool audio, double *right)
 {
     if (!e->states || !any_label(e))
         return NULL;
     struct tensor *logits =
         audio ? recognizer_audio_head(r, c, e->states) : recognizer_video_head(r, c, e->states);
-    struct tensor *ce = op_cross_entropy(c, logits, e->labels, NULL, 0);
-    *loss = ce->data[0];
     *right = accuracy(logits, e->labels);
-    return ce;
+    return op_cross_entropy(c, logits, e->labels, NULL, 0);
 }
 
-/* Appends the requests of one example and one task, one for each rate (pair) of the model. */
-static int add_requests(struct request *requests, int count, const struct recognizer *r,
-                        enum task task, const struct example *e, struct span audio,
-                        struct span video)
+static int by_rates(const void *a, const void *b)
 {
-    const struct projector_config *p = &r->config.projector;
-    int audio_rates = task_hears(task) ? p->audio_rate_count : 1;
-    int video_rates = task_sees(task) ? p->video_rate_count : 1;
-    for (int i = 0; i < audio_rates; i++)
-        for (int j = 0; j < video_rates; j++)
-            requests[count++] = (struct request){.task = task,
-                                                 .audio_rate = p->audio_rates[i],
-                                                 .video_rate = p->video_rates[j],
-                                                 .audio = audio,
-                                                 .video = video,
-                                                 .text = e->ids,
-                                                 .text_count = e->id_count};
-    return count;
+    const struct request *x = a, *y = b;
+    if (x->task != y->task)
+        return x->task < y->task ? -1 : 1;
+    if (x->audio_rate != y->audio_rate)
+        return x->audio_rate < y->audio_rate ? -1 : 1;
+    if (x->video_rate != y->video_rate)
+        return x->video_rate < y->video_rate ? -1 : 1;
+    int64_t a_start = task_hears(x->task) ? x->audio.start : x->video.start; /* one a clip */
+    int64_t b_start = task_hears(y->task) ? y->audio.start : y->video.start;
+    return a_start < b_start ? -1 : a_start > b_start;
 }
 
-static int make_requests(struct request *requests, const struct recognizer *r,
-                         const struct batch *b, const struct encoded *audio,
-                         const struct encoded *video, const struct stage_config *stage,
-                         struct random *random)
+static struct request *make_requests(int *count, struct compute *c, const struct batch *b,
+                                     const struct encoded *audio, const struct encoded *video)
 {
-    int count = 0;
-    for (int i = 0; i < b->count; i++) {
-        struct span a = audio->states ? audio->spans[i] : (struct span){0, 0};
-        struct span v = video->states ? video->spans[i] : (struct span){0, 0};
-        for (int task = 0; task < TASK_COUNT; task++) {
-            bool drawn = random_uniform(random) < stage->task_share[task];
-            bool possible = (!task_hears(task) || a.length) && (!task_sees(task) || v.length);
-            if (drawn && possible)
-                count = add_requests(requests, count, r, task, &b->examples[i], a, v);
+    int most = 0;
+    for (int i = 0; i < b->count; i++)
+        most += b->draws[i].ask_count;
+    struct request *requests = arena_alloc(c->arena, (size_t)most * sizeof *requests);
+    *count = 0;
+    for (int i = 0; i < b->count; i++)
+        for (int k = 0; k < b->draws[i].ask_count; k++) {
+            const struct ask *ask = &b->draws[i].asks[k];
+            struct request q = {.task = ask->task,
+                                .audio_rate = ask->audio_rate,
+                                .video_rate = ask->video_rate,
+                                .text = b->examples[i].ids,
+                                .text_count = b->examples[i].id_count,
+                                .weight = (float)ask->weight};
+            if (task_hears(ask->task))
+                q.audio = audio->spans[i];
+            if (task_sees(ask->task))
+                q.video = video->spans[i];
+            requests[(*count)++] = q;
         }
-    }
-    return count;
+    qsort(requests, (size_t)*count, sizeof *requests, by_rates);
+    return requests;
 }
 
 static struct tensor *text_loss(struct recognizer *r, struct compute *c, const struct batch *b,
                                 const struct encoded *audio, const struct encoded *video,
-                                const struct stage_config *stage, struct random *random,
-                                struct prefilled *out)
+                                const struct stage_config *stage, struct prefilled *out)
 {
-    const struct projector_config *p = &r->config.projector;
-    int most =
-        p->audio_rate_count + p->video_rate_count + p->audio_rate_count * p->video_rate_count;
-    struct request *requests = arena_alloc(c->arena, (size_t)(most * b->count) * sizeof *requests);
-    int count = make_requests(requests, r, b, audio, video, stage, random);
-    if (!count)
+    int count;
+    struct request *requests = make_requests(&count, c, b, audio, video);
+    if (!count || b->weight <= 0)
         return NULL;
     recognizer_prefill(r, c, audio->states, video->states, requests, count, NULL, out);
-    double sum = 0;
-    for (int q = 0; q < count; q++)
-        sum += stage->task_weight[requests[q].task];
     float *weight = arena_alloc(c->arena, (size_t)tensor_rows(out->logits) * sizeof *weight);
     for (int q = 0; q < count; q++)
         for (int64_t i = 0; i < out->spans[q].length; i++)
             weight[out->spans[q].start + i] =
-                (float)(stage->task_weight[requests[q].task] / sum / (double)out->spans[q].length);
+                (float)(requests[q].weight / b->weight / (double)out->spans[q].length);
     return op_cross_entropy(c, out->logits, out->targets, weight, (float)stage->smoothing);
 }
 
-struct tensor *objective(struct recognizer *r, struct compute *c, const struct batch *b,
-                         const struct stage_config *stage, int64_t step, struct random *random,
-                         struct measures *m)
+struct terms {
+    struct tensor *terms[8];
+    float factors[8];
+    int count;
+};
+
+static void add_term(struct terms *t, struct tensor *loss, double factor, double *measure)
 {
-    enum { MAX_TERMS = 4 };
-    struct tensor *terms[MAX_TERMS];
-    float factors[MAX_TERMS];
-    int count = 0;
+    if (!loss)
+        return;
+    *measure = loss->data[0];
+    t->terms[t->count] = loss;
+    t->factors[t->count++] = (float)factor;
+}
+
+static struct tensor *mean(struct compute *c, struct tensor *const *terms, int count)
+{
+    float *share = arena_alloc(c->arena, (size_t)count * sizeof *share);
+    for (int i = 0; i < count; i++)
+        share[i] = 1.0f / (float)count;
+    return op_weighted_sum(c, terms, share, count);
+}
+
+struct tensor *objective(struct recognizer *r, struct compute *c, const struct batch *b,
+                         const struct stage_config *stage, int64_t step,
+                         const struct alignment *alignment, struct measures *m)
+{
     struct encoded audio = {0}, video = {0};
     struct prefilled filled = {0};
+    struct terms t = {.count = 0};
     const bool text = stage->text_weight > 0;
     double frame_weight = schedule_frame_weight(stage, step);
+    double align_weight = alignment ? schedule_align_weight(stage, step) : 0;
     *m = (struct measures){.audio_accuracy = -1, .video_accuracy = -1};
 
-    if (text || stage->parts & PART_AUDIO)
-        encode(&audio, r, c, b, true, stage->parts & PART_AUDIO);
-    if (text || stage->parts & PART_VIDEO)
-        encode(&video, r, c, b, false, stage->parts & PART_VIDEO);
-    for (int i = 0; i < 2 && frame_weight > 0; i++) {
-        bool trained = stage->parts & (i ? PART_VIDEO : PART_AUDIO);
-        struct tensor *ce =
-            !trained ? NULL
-            : i == 0 ? frame_loss(r, c, &audio, true, &m->audio_frames, &m->audio_accuracy)
-                     : frame_loss(r, c, &video, false, &m->video_frames, &m->video_accuracy);
-        if (ce) {
-            factors[count] = (float)frame_weight;
-            terms[count++] = ce;
-        }
+    if (text || align_weight > 0 || stage->parts & TRAIN_AUDIO)
+        encode(&audio, r, c, b, true, stage->parts & TRAIN_AUDIO);
+    if (text || align_weight > 0 || stage->parts & TRAIN_VIDEO)
+        encode(&video, r, c, b, false, stage->parts & TRAIN_VIDEO);
+    if (frame_weight > 0 && stage->parts & TRAIN_AUDIO)
+        add_term(&t, frame_loss(r, c, &audio, true, &m->audio_accuracy), frame_weight,
+                 &m->audio_frames);
+    if (frame_weight > 0 && stage->parts & TRAIN_VIDEO)
+        add_term(&t, frame_loss(r, c, &video, false, &m->video_accuracy), frame_weight,
+                 &m->video_frames);
+    if (align_weight > 0) {
+        const struct alignment_batch batch = {b->examples, b->count,     audio.states,
+                                              audio.spans, video.states, video.spans};
+        add_term(&t, alignment_loss(alignment, r, c, &batch), align_weight, &m->align);
     }
-    struct tensor *ce = text ? text_loss(r, c, b, &audio, &video, stage, random, &filled) : NULL;
-    if (ce) {
-        m->text = ce->data[0];
-        m->tokens = filled.tokens;
-        factors[count] = (float)stage->text_weight;
-        terms[count++] = ce;
-    }
-    if (filled.balance_count && stage->parts & PART_MOME && stage->load_balance > 0) {
-        float *mean = arena_alloc(c->arena, (size_t)filled.balance_count * sizeof *mean);
-        for (int i = 0; i < filled.balance_count; i++)
-            mean[i] = 1.0f / (float)filled.balance_count;
-        struct tensor *balance = op_weighted_sum(c, filled.balance, mean, filled.balance_count);
-        m->balance = balance->data[0];
-        factors[count] = (float)stage->load_balance;
-        terms[count++] = balance;
-    }
-    if (!count)
+    if (text)
+        add_term(&t, text_loss(r, c, b, &audio, &video, stage, &filled), stage->text_weight,
+                 &m->text);
+    m->tokens = filled.tokens;
+    if (filled.balance_count && stage->parts & TRAIN_MOME && stage->load_balance > 0)
+        add_term(&t, mean(c, filled.balance, filled.balance_count), stage->load_balance,
+                 &m->balance);
+    if (!t.count)
         return NULL;
-    struct tensor *loss = op_weighted_sum(c, terms, factors, count);
+    struct tensor *loss = op_weighted_sum(c, t.terms, t.factors, t.count);
     m->loss = loss->data[0];
     return loss;
 }

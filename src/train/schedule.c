@@ -33,6 +33,11 @@ double schedule_frame_weight(const struct stage_config *stage, int64_t step)
     return ramp(stage->frame_weight, progress(stage, step));
 }
 
+double schedule_align_weight(const struct stage_config *stage, int64_t step)
+{
+    return ramp(stage->align_weight, progress(stage, step));
+}
+
 double schedule_noise_share(const struct stage_config *stage, int64_t step)
 {
     return ramp(stage->noise_share, noise_progress(stage, step));

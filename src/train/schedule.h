@@ -9,6 +9,7 @@
 
 double schedule_rate(const struct stage_config *stage, int64_t step);
 double schedule_frame_weight(const struct stage_config *stage, int64_t step);
+double schedule_align_weight(const struct stage_config *stage, int64_t step);
 double schedule_noise_share(const struct stage_config *stage, int64_t step);
 double schedule_snr_low(const struct stage_config *stage, int64_t step);
 

@@ -47,6 +47,8 @@ int train_checkpoint_save(const char *path, const struct param_list *params, con
     struct checkpoint_tensor *list = memory_new((size_t)params->count * 3 + 1, sizeof *list);
     for (int64_t i = 0; list && i < params->count; i++) {
         const struct param_entry *p = &params->entries[i];
+        if (p->tensor->borrowed) /* frozen, and in a file already */
+            continue;
         add(list, &count, "model.", p, p->tensor->data);
         if (a && a->moments[i].m) {
             add(list, &count, "adamw.m.", p, a->moments[i].m);
@@ -114,6 +116,8 @@ int train_checkpoint_load(const char *path, const struct param_list *params, str
     rc = read_position(&position, c, path, err);
     for (int64_t i = 0; !rc && i < params->count; i++) {
         const struct param_entry *p = &params->entries[i];
+        if (p->tensor->borrowed)
+            continue;
         rc = read_one(c, "model.", p, p->tensor->data, err);
         parameter_changed(p->tensor);
         if (!rc && a && a->moments[i].m && position.step)

@@ -1,6 +1,7 @@
 #include "train/train_config.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "models/recognizer.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -144,11 +145,8 @@ static int read_parts(unsigned *parts, const json_t *array, const char *path, co
     static const struct {
         const char *name;
         unsigned part;
-    } names[] = {{"audio", PART_AUDIO},
-                 {"video", PART_VIDEO},
-                 {"projectors", PART_PROJECTORS},
-                 {"llm", PART_LLM},
-                 {"mome", PART_MOME}};
+    } names[] = {{"audio", TRAIN_AUDIO}, {"video", TRAIN_VIDEO}, {"projectors", TRAIN_PROJECTORS},
+                 {"llm", TRAIN_LLM},     {"mome", TRAIN_MOME},   {"lora", TRAIN_LORA}};
     size_t i;
     json_t *item;
     json_array_foreach(array, i, item)
@@ -159,7 +157,8 @@ static int read_parts(unsigned *parts, const json_t *array, const char *path, co
                 part = names[n].part;
         if (!part)
             return error_set(err, ERROR_FORMAT,
-                             "%s: %s: \"train\" lists parts: audio, video, projectors, llm, mome",
+                             "%s: %s: \"train\" lists parts: audio, video, projectors, llm, mome, "
+                             "lora",
                              path, where);
         *parts |= part;
     }
@@ -188,10 +187,39 @@ static int read_augment(struct augment_config *a, json_t *object, const char *pa
     return object ? read_object(fields, COUNT(fields), object, path, where, err) : 0;
 }
 
+bool train_config_frames_only(const struct stage_config *s)
+{
+    return s->text_weight <= 0 && s->align_weight[0] <= 0 && s->align_weight[1] <= 0;
+}
+
 static bool trains_something(const struct stage_config *s)
 {
     bool frames = s->frame_weight[0] > 0 || s->frame_weight[1] > 0;
-    return s->text_weight > 0 || (frames && s->parts & (PART_AUDIO | PART_VIDEO));
+    return !train_config_frames_only(s) || (frames && s->parts & (TRAIN_AUDIO | TRAIN_VIDEO));
+}
+
+/* [[audio rate, video rate, weight], ...] */
+static int read_pair_weights(struct stage_config *s, const json_t *array, const char *path,
+                             const char *where, struct error *err)
+{
+    size_t i;
+    json_t *item;
+    if (json_array_size(array) > TRAIN_MAX_PAIR_WEIGHTS)
+        return error_set(err, ERROR_LIMIT, "%s: %s: at most %d \"pair_weights\"", path, where,
+                         TRAIN_MAX_PAIR_WEIGHTS);
+    json_array_foreach(array, i, item)
+    {
+        double numbers[3];
+        const struct field f = {"", KIND_TASKS, numbers, 0, 1000};
+        if (!json_is_array(item) || read_numbers(&f, item))
+            return error_set(err, ERROR_FORMAT,
+                             "%s: %s: \"pair_weights\" lists [audio rate, video rate, weight], a "
+                             "rate 0 where the task lacks the modality",
+                             path, where);
+        s->pair_weights[s->pair_weight_count++] =
+            (struct pair_weight){(int)numbers[0], (int)numbers[1], numbers[2]};
+    }
+    return 0;
 }
 
 static int read_stage(struct stage_config *s, json_t *object, const char *path, const char *where,
@@ -203,8 +231,13 @@ static int read_stage(struct stage_config *s, json_t *object, const char *path, 
     const struct field fields[] = {{"name", KIND_STRING, &name, 0, 0},
                                    {"train", KIND_STRING, NULL, 0, 0},
                                    {"augment", KIND_STRING, NULL, 0, 0},
+                                   {"pair_weights", KIND_STRING, NULL, 0, 0},
+                                   {"pairs", KIND_INT, &s->pairs, 0, 1024},
+                                   {"copies", KIND_INT, &s->copies, 0, 1024},
+                                   {"align_weight", KIND_RAMP, s->align_weight, 0, 1000},
                                    {"steps", KIND_INT64, &s->steps, 1, many},
                                    {"batch", KIND_INT, &s->batch, 1, TRAIN_MAX_BATCH},
+                                   {"frames", KIND_INT64, &s->frames, 0, many},
                                    {"rate", KIND_DOUBLE, &s->rate, 0, 10},
                                    {"warmup", KIND_DOUBLE, &s->warmup, 0, 1},
                                    {"decay", KIND_DOUBLE, &s->decay, 0, 10},
@@ -228,6 +261,8 @@ static int read_stage(struct stage_config *s, json_t *object, const char *path, 
         rc = read_parts(&s->parts, json_object_get(object, "train"), path, where, err);
     if (!rc)
         rc = read_augment(&s->augment, json_object_get(object, "augment"), path, where, err);
+    if (!rc)
+        rc = read_pair_weights(s, json_object_get(object, "pair_weights"), path, where, err);
     if (!rc && (!name || !name[0] || strlen(name) >= sizeof s->name))
         rc = error_set(err, ERROR_FORMAT, "%s: %s needs a \"name\" of at most %zu letters", path,
                        where, sizeof s->name - 1);
@@ -282,18 +317,24 @@ static int read_lists(struct train_config *c, json_t *root, const char *path, st
     return rc;
 }
 
-/* The vocabulary is the tokenizer's, which is not trained yet: at most so many. */
+/* Without a start the vocabulary is the tokenizer's, which is not trained yet: at most so many. */
 static int read_model(struct train_config *c, json_t *model, const char *path, struct error *err)
 {
+    int rc;
     if (!json_is_object(model))
-        return error_set(err, ERROR_FORMAT, "%s: needs \"model\", an object; {} is the default one",
-                         path);
-    if (!json_object_get(model, "llm"))
+        return error_set(err, ERROR_FORMAT, "%s: needs \"model\", an object; {} is %s", path,
+                         c->start ? "the one of \"start\"" : "the default one");
+    if (!c->start && !json_object_get(model, "llm"))
         json_object_set_new(model, "llm", json_object());
-    json_object_set_new(json_object_get(model, "llm"), "vocab", json_integer(c->vocabulary));
+    if (!c->start)
+        json_object_set_new(json_object_get(model, "llm"), "vocab", json_integer(c->vocabulary));
     char *text = json_dumps(model, 0);
-    int rc = text ? config_from_json(&c->model, text, path, err)
-                  : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    if (!text)
+        rc = error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    else if (c->start)
+        rc = recognizer_read_config(&c->model, c->start, text, err);
+    else
+        rc = config_from_json(&c->model, text, path, err);
     free(text);
     return rc;
 }
@@ -303,7 +344,8 @@ int train_config_read(struct train_config *c, const char *path, struct error *er
     char *text = NULL;
     size_t size = 0;
     json_error_t at;
-    *c = (struct train_config){.bf16 = true, .vocabulary = 400, .validation_clips = 60};
+    *c = (struct train_config){
+        .bf16 = true, .vocabulary = 400, .validation_clips = 60, .save_seconds = 300};
     int rc = file_read(&text, &size, path, 1 << 20, err);
     if (rc)
         return rc;
@@ -313,6 +355,7 @@ int train_config_read(struct train_config *c, const char *path, struct error *er
         return error_set(err, ERROR_FORMAT, "%s:%d: %s", path, at.line, at.text);
     int64_t seed = 7;
     const struct field fields[] = {{"seed", KIND_INT64, &seed, 0, (double)((int64_t)1 << 53)},
+                                   {"start", KIND_STRING, &c->start, 0, 0},
                                    {"output", KIND_STRING, &c->output, 0, 0},
                                    {"cache", KIND_STRING, &c->cache, 0, 0},
                                    {"noise", KIND_STRING, &c->noise, 0, 0},
@@ -320,6 +363,7 @@ int train_config_read(struct train_config *c, const char *path, struct error *er
                                    {"vocabulary", KIND_INT, &c->vocabulary, 256, 1 << 20},
                                    {"validation_clips", KIND_INT, &c->validation_clips, 0, 1 << 30},
                                    {"bf16", KIND_BOOL, &c->bf16, 0, 0},
+                                   {"save_seconds", KIND_DOUBLE, &c->save_seconds, 0, 1e6},
                                    {"model", KIND_STRING, NULL, 0, 0},
                                    {"sources", KIND_STRING, NULL, 0, 0},
                                    {"stages", KIND_STRING, NULL, 0, 0}};
@@ -341,6 +385,7 @@ void train_config_release(struct train_config *c)
 {
     for (int i = 0; i < c->source_count; i++)
         memory_free(c->sources[i].manifest);
+    memory_free(c->start);
     memory_free(c->output);
     memory_free(c->cache);
     memory_free(c->noise);

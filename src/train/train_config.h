@@ -3,7 +3,11 @@
  * A stage names the parts that it trains (the others are frozen) and the losses that it descends,
  * so that pre-training of encoders, of the LLM, and the MoME stage of the paper are all the same
  * loop. Every number has a default (train_config.c); unknown keys are errors. configs/tiny.json
- * shows all.
+ * shows most.
+ *
+ * "start" names a model folder to go on from: one that `mome assemble` made of published parts, or
+ * one trained before. "model" then holds only what shall differ from its config.json; what has the
+ * same name and shape keeps its numbers, the rest starts at random.
  */
 #ifndef TRAIN_TRAIN_CONFIG_H
 #define TRAIN_TRAIN_CONFIG_H
@@ -17,13 +21,15 @@
 #define TRAIN_MAX_STAGES 16
 #define TRAIN_MAX_SOURCES 16
 #define TRAIN_MAX_BATCH 1024
+#define TRAIN_MAX_PAIR_WEIGHTS 64
 
 enum train_part {
-    PART_AUDIO = 1,      /* audio encoder with its frame head */
-    PART_VIDEO = 2,      /* video encoder with its frame head */
-    PART_PROJECTORS = 4, /* all rates of both */
-    PART_LLM = 8,        /* with embeddings and output head */
-    PART_MOME = 16,      /* experts and routers */
+    TRAIN_AUDIO = 1,      /* audio encoder with its frame head */
+    TRAIN_VIDEO = 2,      /* video encoder with its frame head */
+    TRAIN_PROJECTORS = 4, /* all rates of both */
+    TRAIN_LLM = 8,        /* with embeddings and output head */
+    TRAIN_MOME = 16,      /* experts and routers */
+    TRAIN_LORA = 32,      /* of the LLM, of the video encoder */
 };
 
 struct augment_config {
@@ -42,20 +48,33 @@ struct augment_config {
     double whole;         /* chance of the whole clip all the same */
 };
 
+/* The weight of one rate pair's loss; a rate 0: the task lacks that modality. */
+struct pair_weight {
+    int audio_rate, video_rate;
+    double weight;
+};
+
 struct stage_config {
     char name[32];
     unsigned parts; /* enum train_part, or-ed: what is trained */
     int64_t steps;
-    int batch;                   /* clips a step */
-    double rate, warmup, decay;  /* AdamW: peak learning rate, share of steps of warm-up, decay */
-    double beta1, beta2, clip;   /* moments; largest gradient norm */
-    double final_rate;           /* the cosine ends at this share of the peak */
-    double frame_weight[2];      /* auxiliary frame loss: from, to (linearly over the stage) */
-    double text_weight;          /* cross-entropy of the transcript; 0: the LLM is not run */
-    double load_balance;         /* weight of L_B (section 3; paper: 0.01) */
-    double smoothing;            /* label smoothing of the transcript */
-    double task_share[3];        /* chance that a clip is used for ASR, VSR, AVSR in a step */
-    double task_weight[3];       /* weight of each task's loss */
+    int batch;      /* clips a step, at most */
+    int64_t frames; /* of them together (at 25 fps), at most, but for the first; 0: any number */
+    double rate, warmup, decay; /* AdamW: peak learning rate, share of steps of warm-up, decay */
+    double beta1, beta2, clip;  /* moments; largest gradient norm */
+    double final_rate;          /* the cosine ends at this share of the peak */
+    double frame_weight[2];     /* auxiliary frame loss: from, to (linearly over the stage) */
+    double text_weight;         /* cross-entropy of the transcript; 0: the LLM is not run */
+    double align_weight[2];     /* alignment loss of the projectors (train/alignment): from, to */
+    double load_balance;        /* weight of L_B (section 3; paper: 0.01) */
+    double smoothing;           /* label smoothing of the transcript */
+    double task_share[3];       /* chance that a clip is used for ASR, VSR, AVSR in a step */
+    double task_weight[3];      /* weight of each task's loss */
+    int pairs; /* rate pairs drawn for each clip and task in a step; 0: all of the model's */
+    struct pair_weight pair_weights[TRAIN_MAX_PAIR_WEIGHTS]; /* c_ij; 1 where not listed */
+    int pair_weight_count;
+    int copies; /* each clip is augmented in so many fixed ways, and what frozen encoders make of
+                   them is kept on disk (train/features_cache); 0: anew in every step */
     double noise_share[2];       /* share of noisy clips: from, to over the first noise_ramp */
     double snr_low[2], snr_high; /* dB; lowest SNR: from, to over the first noise_ramp */
     double noise_ramp;           /* share of the stage's steps */
@@ -72,6 +91,7 @@ struct source_config {
 
 struct train_config {
     uint64_t seed;
+    char *start;          /* model folder to go on from; NULL: from random weights */
     char *output;         /* folder of checkpoints, log and the model */
     char *cache;          /* folder for decoded clips */
     char *noise;          /* babble mixed into training clips; NULL: none */
@@ -79,6 +99,7 @@ struct train_config {
     int vocabulary;       /* tokens to train, specials included */
     int validation_clips; /* at most so many, taken evenly */
     bool bf16;            /* products in bf16, masters in f32 */
+    double save_seconds;  /* between checkpoints */
     struct recognizer_config model;
     int source_count, stage_count;
     struct source_config sources[TRAIN_MAX_SOURCES];
@@ -86,6 +107,8 @@ struct train_config {
 };
 
 int train_config_read(struct train_config *config, const char *path, struct error *err);
+/* Whether a stage has no loss but the frame loss. */
+bool train_config_frames_only(const struct stage_config *stage);
 void train_config_release(struct train_config *config);
 
 #endif

@@ -62,6 +62,7 @@ int train_log_step(struct train_log *log, const struct train_report *r, struct e
         add_number(line, "audio_accuracy", m->audio_accuracy);
         add_number(line, "video_accuracy", m->video_accuracy);
         add_number(line, "balance", m->balance);
+        add_number(line, "align", m->align);
         add_number(line, "gradient_norm", r->gradient_norm);
         add_number(line, "rate", r->rate);
         add_number(line, "clips_per_second", r->clips_per_second);

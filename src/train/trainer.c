@@ -5,6 +5,7 @@
 #include "eval/evaluate.h"
 #include "text/tokenizer.h"
 #include "train/adamw.h"
+#include "train/features_cache.h"
 #include "train/schedule.h"
 #include "train/train_checkpoint.h"
 #include "train/train_log.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SAVE_SECONDS 300 /* between checkpoints */
 #define MAX_BAD_STEPS 20 /* in a row, with a gradient that is not finite */
 #define MAX_CONDITIONS 64
 
@@ -30,8 +30,12 @@ struct trainer {
     struct arena arena;
     struct tape tape;
     struct compute compute;
-    struct random random; /* of the step: tasks, dropout */
-    struct example *examples;
+    struct random random;     /* of the step: tasks, dropout */
+    struct draw *draws;       /* [largest batch] */
+    struct example *examples; /* [largest batch] */
+    struct augment augment;
+    struct features_cache features; /* of the stage */
+    struct alignment alignment;     /* of the stage; table undeclared: it has none */
     struct train_log log;
     struct train_position position;
     char *checkpoint_path, *tokenizer_path, *log_path, *texts_path, *best_path;
@@ -94,7 +98,7 @@ static int load_data(struct trainer *t, struct error *err)
     const struct dataset_progress progress = {load_progress, (void *)t->options};
     int rc = dataset_load(&t->dataset, c, &progress, err);
     for (int s = 0; !rc && s < c->stage_count; s++)
-        if (c->stages[s].text_weight <= 0 && t->dataset.label_count < 2)
+        if (train_config_frames_only(&c->stages[s]) && t->dataset.label_count < 2)
             rc = error_set(err, ERROR_FORMAT,
                            "stage %s has a frame loss alone, but no manifest has words_ms",
                            c->stages[s].name);
@@ -107,7 +111,7 @@ static int load_data(struct trainer *t, struct error *err)
     return rc;
 }
 
-static int make_model(struct trainer *t, bool resume, struct error *err)
+static int new_model(struct trainer *t, bool resume, struct error *err)
 {
     struct tokenizer *tokenizer = NULL;
     struct recognizer_config model = t->config->model;
@@ -117,16 +121,63 @@ static int make_model(struct trainer *t, bool resume, struct error *err)
         tokenizer_free(tokenizer);
         return rc;
     }
-    rc = recognizer_new(&t->recognizer, &model, tokenizer, t->config->seed, err);
+    return recognizer_new(&t->recognizer, &model, tokenizer, t->config->seed, err);
+}
+
+/* The part of the network that a parameter belongs to: one of enum train_part, 0: always frozen. */
+static unsigned part_of(const struct param_entry *p)
+{
+    static const struct {
+        unsigned part;
+        const char *prefix;
+    } names[] = {
+        {TRAIN_AUDIO, "audio."},
+        {TRAIN_AUDIO, "audio_head."},
+        {TRAIN_VIDEO, "video."},
+        {TRAIN_VIDEO, "video_head."},
+        {TRAIN_PROJECTORS, "projector.audio."},
+        {TRAIN_PROJECTORS, "projector.video."},
+        {TRAIN_LLM, "llm."},
+        {TRAIN_LLM, "projector.tokens."},
+        {TRAIN_MOME, "mome."},
+        {TRAIN_LORA, "lora."},
+        {TRAIN_LORA, "video_lora."},
+    };
+    for (size_t i = 0; param_trains(p->kind) && i < sizeof names / sizeof *names; i++)
+        if (!strncmp(p->name, names[i].prefix, strlen(names[i].prefix)))
+            return names[i].part;
+    return 0;
+}
+
+/* What any stage trains is the model's own, whatever file it came from. */
+static int own_parts(struct trainer *t, struct error *err)
+{
+    unsigned parts = 0;
+    int rc = 0;
+    for (int s = 0; s < t->config->stage_count; s++)
+        parts |= t->config->stages[s].parts;
+    for (int64_t i = 0; !rc && i < t->params.count; i++)
+        if (parts & part_of(&t->params.entries[i]))
+            rc = parameter_own(t->params.entries[i].tensor, err);
+    return rc;
+}
+
+static int make_model(struct trainer *t, bool resume, struct error *err)
+{
+    const struct train_config *config = t->config;
+    int rc = config->start ? recognizer_open_changed(&t->recognizer, config->start, &config->model,
+                                                     config->seed, err)
+                           : new_model(t, resume, err);
+    if (rc)
+        return rc;
     int labels = t->dataset.label_count;
-    if (!rc)
-        rc = recognizer_add_heads(t->recognizer, labels, labels, t->config->seed + 1, err);
+    rc = recognizer_add_heads(t->recognizer, labels, labels, t->config->seed + 1, err);
     if (rc)
         return rc;
     param_list_init(&t->params, err);
     recognizer_params(t->recognizer, &t->params.visitor);
     recognizer_head_params(t->recognizer, &t->params.visitor);
-    return t->params.code;
+    return t->params.code ? t->params.code : own_parts(t, err);
 }
 
 static int trainer_init(struct trainer *t, bool resume, struct error *err)
@@ -141,8 +192,19 @@ static int trainer_init(struct trainer *t, bool resume, struct error *err)
         if (t->config->stages[s].batch > most)
             most = t->config->stages[s].batch;
     t->examples = memory_new((size_t)most, sizeof *t->examples);
-    if (!rc && !t->examples)
+    t->draws = memory_new((size_t)most, sizeof *t->draws);
+    if (!rc && (!t->examples || !t->draws))
         rc = error_set(err, ERROR_MEMORY, "out of memory");
+    if (rc)
+        return rc;
+    t->augment = (struct augment){
+        .dataset = &t->dataset,
+        .config = t->config,
+        .tokenizer = t->recognizer->tokenizer,
+        .logmel = t->logmel,
+        .noise = t->noise.pcm ? &t->noise : NULL,
+        .mels = t->config->model.audio.mels,
+    };
     t->compute = (struct compute){
         .device = &device_cpu,
         .arena = &t->arena,
@@ -152,13 +214,15 @@ static int trainer_init(struct trainer *t, bool resume, struct error *err)
         .random = &t->random,
     };
     t->last_save = clock_seconds();
-    return rc;
+    return 0;
 }
 
 static void trainer_release(struct trainer *t)
 {
     train_log_close(&t->log);
     adamw_release(&t->adamw);
+    features_cache_release(&t->features);
+    alignment_release(&t->alignment);
     param_list_release(&t->params);
     recognizer_free(t->recognizer);
     tape_release(&t->tape);
@@ -167,6 +231,7 @@ static void trainer_release(struct trainer *t)
     manifest_release(&t->validation);
     noise_release(&t->noise);
     dataset_release(&t->dataset);
+    memory_free(t->draws);
     memory_free(t->examples);
     memory_free(t->checkpoint_path);
     memory_free(t->tokenizer_path);
@@ -178,20 +243,9 @@ static void trainer_release(struct trainer *t)
 /* The parameters of the stage's parts get gradients, all others lose them. */
 static int choose_parts(struct trainer *t, unsigned parts, struct error *err)
 {
-    static const struct {
-        unsigned part;
-        const char *prefix;
-    } names[] = {
-        {PART_AUDIO, "audio."},      {PART_AUDIO, "audio_head."},     {PART_VIDEO, "video."},
-        {PART_VIDEO, "video_head."}, {PART_PROJECTORS, "projector."}, {PART_LLM, "llm."},
-        {PART_MOME, "mome."}};
     for (int64_t i = 0; i < t->params.count; i++) {
         const struct param_entry *p = &t->params.entries[i];
-        bool train = false;
-        for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
-            if (!strncmp(p->name, names[n].prefix, strlen(names[n].prefix)))
-                train = (parts & names[n].part) && param_trains(p->kind);
-        int rc = parameter_train(p->tensor, train, err);
+        int rc = parameter_train(p->tensor, parts & part_of(p), err);
         if (rc)
             return rc;
         parameter_changed(p->tensor);
@@ -205,31 +259,31 @@ static void seed_step(struct random *random, const struct trainer *t, int item)
     random_seed(random, t->config->seed * 0x9e3779b97f4a7c15u + place + (uint64_t)item);
 }
 
-/* Examples are made in parallel; which clips they are of is drawn first: a first one, then others
-   of similar length. */
-static int make_batch(struct trainer *t, const struct stage_config *stage, struct error *err)
+/* Streams that are read from the cache are not made. */
+static int make_example(struct trainer *t, struct example *e, const struct draw *d, int item,
+                        const struct stage_config *stage, struct error *err)
 {
-    const struct sample *samples[TRAIN_MAX_BATCH];
-    const struct augment augment = {
-        .dataset = &t->dataset,
-        .config = t->config,
-        .tokenizer = t->recognizer->tokenizer,
-        .logmel = t->logmel,
-        .noise = t->noise.pcm ? &t->noise : NULL,
-        .mels = t->config->model.audio.mels,
-    };
+    struct random random;
+    int64_t step = t->position.step;
+    if (stage->copies) {
+        features_cache_seed(&random, &t->features, d->index, d->copy);
+        step = stage->steps - 1;
+    } else {
+        seed_step(&random, t, item + 1);
+    }
+    unsigned streams = ~t->features.streams;
+    int rc = augment_example(e, &t->augment, d->sample, streams, stage, step, &random, err);
+    return rc ? rc : features_cache_read(&t->features, e, d, err);
+}
+
+static int make_examples(struct trainer *t, int count, const struct stage_config *stage,
+                         struct error *err)
+{
     int failed = 0;
-    seed_step(&t->random, t, 0);
-    for (int i = 0; i < stage->batch; i++)
-        samples[i] = i ? dataset_draw_near(&t->dataset, samples[0], &t->random)
-                       : dataset_draw(&t->dataset, &t->random);
 #pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < stage->batch; i++) {
-        struct random random;
+    for (int i = 0; i < count; i++) {
         struct error mine = {0};
-        seed_step(&random, t, i + 1);
-        int rc = augment_example(&t->examples[i], &augment, samples[i], stage, t->position.step,
-                                 &random, &mine);
+        int rc = make_example(t, &t->examples[i], &t->draws[i], i, stage, &mine);
         if (rc) {
 #pragma omp critical
             {
@@ -238,7 +292,7 @@ static int make_batch(struct trainer *t, const struct stage_config *stage, struc
             }
         }
     }
-    for (int i = 0; failed && i < stage->batch; i++)
+    for (int i = 0; failed && i < count; i++)
         example_release(&t->examples[i]);
     return failed;
 }
@@ -247,22 +301,26 @@ static int one_step(struct trainer *t, const struct stage_config *stage,
                     struct train_report *report, struct error *err)
 {
     const struct device *device = t->compute.device;
-    int rc = make_batch(t, stage, err);
+    seed_step(&t->random, t, 0);
+    int count = draw_step(t->draws, &t->dataset, t->config, stage, &t->random);
+    int rc = make_examples(t, count, stage, err);
     if (rc)
         return rc;
-    struct batch batch = {t->examples, stage->batch};
+    const struct batch batch = {t->draws, t->examples, count, draw_weight(t->draws, count)};
     adamw_clear(&t->adamw, device);
-    struct tensor *loss = objective(t->recognizer, &t->compute, &batch, stage, t->position.step,
-                                    &t->random, &report->measures);
+    struct tensor *loss =
+        objective(t->recognizer, &t->compute, &batch, stage, t->position.step,
+                  t->alignment.table.dims ? &t->alignment : NULL, &report->measures);
     report->rate = schedule_rate(stage, t->position.step);
     report->gradient_norm = 0;
+    report->clips = count;
     if (loss) {
         tape_backward(&t->compute, loss, 1);
         report->gradient_norm = adamw_update(&t->adamw, device, stage, report->rate);
     }
     tape_clear(&t->tape);
     arena_rewind(&t->arena, 0);
-    for (int i = 0; i < stage->batch; i++)
+    for (int i = 0; i < count; i++)
         example_release(&t->examples[i]);
     t->bad_steps = isfinite(report->gradient_norm) ? 0 : t->bad_steps + 1;
     if (t->bad_steps > MAX_BAD_STEPS)
@@ -351,7 +409,7 @@ static int run_stage(struct trainer *t, struct error *err)
                                   .stage_index = t->position.stage,
                                   .stage_count = t->config->stage_count,
                                   .steps = stage->steps};
-    double pace = 0; /* seconds a step, smoothed */
+    double pace = 0, clips = 0; /* seconds a step and clips a step, smoothed */
     int rc = 0;
     while (!rc && t->position.step < stage->steps) {
         double begin = clock_seconds();
@@ -361,7 +419,8 @@ static int run_stage(struct trainer *t, struct error *err)
         double seconds = clock_seconds() - begin;
         pace = pace > 0 ? 0.95 * pace + 0.05 * seconds : seconds;
         report.step = ++t->position.step;
-        report.clips_per_second = stage->batch / pace;
+        clips = clips > 0 ? 0.95 * clips + 0.05 * report.clips : report.clips;
+        report.clips_per_second = clips / pace;
         report.seconds_left = pace * (double)(stage->steps - report.step);
         report.validation_wer = -1;
         report.best_wer = t->position.best_wer;
@@ -379,9 +438,25 @@ static int run_stage(struct trainer *t, struct error *err)
         struct error ignored;
         if (rc == ERROR_CANCELLED && save(t, &ignored))
             rc = error_set(err, ERROR_IO, "stopped, but nothing saved: %s", ignored.message);
-        if (!rc && clock_seconds() - t->last_save > SAVE_SECONDS)
+        if (!rc && clock_seconds() - t->last_save > t->config->save_seconds)
             rc = save(t, err);
     }
+    return rc;
+}
+
+/* What a stage needs besides the parameters: the features of frozen encoders, the alignment's
+   table. Both are of the weights as they are now. */
+static int prepare_stage(struct trainer *t, const struct stage_config *stage, struct error *err)
+{
+    const struct dataset_progress progress = {load_progress, (void *)t->options};
+    features_cache_release(&t->features);
+    alignment_release(&t->alignment);
+    int rc = features_cache_init(&t->features, t->recognizer, &t->augment, stage,
+                                 t->compute.precision, err);
+    if (!rc)
+        rc = features_cache_fill(&t->features, t->recognizer, &t->compute, &progress, err);
+    if (!rc && (stage->align_weight[0] > 0 || stage->align_weight[1] > 0))
+        rc = alignment_init(&t->alignment, t->recognizer, &t->dataset, err);
     return rc;
 }
 
@@ -396,6 +471,8 @@ static int run_stages(struct trainer *t, bool resume, struct error *err)
         if (!rc && resume)
             rc = train_checkpoint_load(t->checkpoint_path, &t->params, &t->adamw, err);
         resume = false;
+        if (!rc)
+            rc = prepare_stage(t, &t->config->stages[t->position.stage], err);
         if (!rc)
             rc = run_stage(t, err);
         if (rc)

@@ -4,9 +4,10 @@
  *
  * The output folder:
  *
- *     tokenizer.json          learned from transcripts.txt when the run starts
- *     checkpoint.safetensors  weights, heads, AdamW's moments, stage and step; written every five
- *                             minutes, at the end of each stage and on a stop, atomically
+ *     tokenizer.json          learned from transcripts.txt when the run starts from nothing
+ *     checkpoint.safetensors  weights (but those that lie in other files), heads, AdamW's moments,
+ *                             stage and step; written every save_seconds (five minutes), at the end
+ *                             of each stage and on a stop, atomically
  *     log.jsonl               one object a step, and one a validation
  *     best/                   the model folder with the lowest validation WER of the last stage
  *                             (without validation: the model at its end)
@@ -25,6 +26,7 @@ struct train_report {
     int64_t step, steps; /* of the stage, step from 1 */
     struct measures measures;
     double gradient_norm, rate;
+    int clips; /* of this step */
     double clips_per_second;
     double seconds_left;   /* of this stage */
     double validation_wer; /* -1: none at this step */

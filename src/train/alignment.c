@@ -1,0 +1,175 @@
+#include "train/alignment.h"
+#include "base/memory.h"
+#include "tensor/device.h"
+#include "tensor/ops.h"
+#include "text/tokenizer.h"
+
+#include <string.h>
+
+#define SHARPNESS 16 /* logits between a hit and a token far off, at the mean size of embeddings   \
+                      */
+
+/* ---- the table --------------------------------------------------------------------------- */
+
+static int mark_tokens(struct alignment *a, const struct tokenizer *tokenizer, const char *text,
+                       struct error *err)
+{
+    size_t length = strlen(text);
+    int32_t *ids = memory_new(tokenizer_room(tokenizer, length), sizeof *ids);
+    if (!ids)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    int64_t n = tokenizer_encode(tokenizer, ids, text, length, err);
+    for (int64_t i = 0; i < n; i++)
+        a->column[ids[i]] = 1;
+    memory_free(ids);
+    return n < 0 ? (int)n : 0;
+}
+
+/* The embeddings of the tokens that have a column, sharpened, and the biases. */
+static int fill_table(struct alignment *a, struct recognizer *r, int64_t columns, int32_t blank,
+                      struct error *err)
+{
+    int64_t d = r->config.llm.d;
+    struct arena arena;
+    int32_t *ids = memory_new((size_t)columns, sizeof *ids);
+    int rc = ids ? arena_init(&arena, ARENA_DEFAULT_LIMIT, err)
+                 : error_set(err, ERROR_MEMORY, "out of memory");
+    if (rc)
+        goto out;
+    ids[0] = blank;
+    for (int64_t i = 0; i < a->ids; i++)
+        if (a->column[i])
+            ids[a->column[i]] = (int32_t)i;
+    struct compute c = {.device = &device_cpu, .arena = &arena, .precision = PRECISION_F32};
+    const struct tensor *e = llama_embed(&r->llm, &c, ids, columns);
+    if ((rc = parameter_init(&a->table, TENSOR_SHAPE(columns, d), err)) == 0 &&
+        (rc = parameter_init(&a->bias, TENSOR_SHAPE(columns), err)) == 0) {
+        double sum = 0;
+        memcpy(a->table.data, e->data, (size_t)(columns * d) * sizeof(float));
+        for (int64_t k = 0; k < columns; k++) {
+            double square = 0;
+            for (int64_t i = 0; i < d; i++)
+                square += (double)e->data[k * d + i] * e->data[k * d + i];
+            a->bias.data[k] = (float)(-square / 2);
+            sum += square;
+        }
+        a->sharpness = (float)(SHARPNESS * (double)columns / sum);
+        for (int64_t k = 0; k < columns; k++)
+            a->bias.data[k] *= a->sharpness;
+    }
+    arena_release(&arena);
+out:
+    memory_free(ids);
+    return rc;
+}
+
+int alignment_init(struct alignment *a, struct recognizer *r, const struct dataset *dataset,
+                   struct error *err)
+{
+    int32_t blank = tokenizer_special(r->tokenizer, "<pad>");
+    *a = (struct alignment){.ids = tokenizer_size(r->tokenizer)};
+    if (blank < 0)
+        return error_set(err, ERROR_USAGE,
+                         "\"align_weight\" needs a tokenizer with the special token <pad>");
+    a->column = memory_new((size_t)a->ids, sizeof *a->column);
+    int rc = a->column ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    for (int i = 0; !rc && i < dataset->count; i++)
+        rc = mark_tokens(a, r->tokenizer, dataset->samples[i].text, err);
+    int32_t columns = 1;
+    for (int64_t i = 0; !rc && i < a->ids; i++)
+        if (a->column[i])
+            a->column[i] = columns++;
+    if (!rc)
+        rc = fill_table(a, r, columns, blank, err);
+    if (rc)
+        alignment_release(a);
+    return rc;
+}
+
+void alignment_release(struct alignment *a)
+{
+    memory_free(a->column);
+    parameter_release(&a->table);
+    parameter_release(&a->bias);
+    *a = (struct alignment){0};
+}
+
+/* ---- the loss ---------------------------------------------------------------------------- */
+
+/* The examples that have a modality, as CTC wants them. */
+struct targets {
+    struct span *states, *labels;
+    int32_t *ids;
+    float *weight;
+    int count;
+};
+
+static void targets_init(struct targets *t, const struct alignment *a, struct compute *c,
+                         const struct alignment_batch *b, const struct span *spans)
+{
+    int64_t total = 0;
+    for (int i = 0; i < b->count; i++)
+        total += b->examples[i].id_count;
+    *t = (struct targets){0};
+    t->states = arena_alloc(c->arena, (size_t)b->count * sizeof *t->states);
+    t->labels = arena_alloc(c->arena, (size_t)b->count * sizeof *t->labels);
+    t->weight = arena_alloc(c->arena, (size_t)b->count * sizeof *t->weight);
+    t->ids = arena_alloc(c->arena, (size_t)(total + 1) * sizeof *t->ids);
+    int64_t at = 0;
+    for (int i = 0; i < b->count; i++) {
+        const struct example *e = &b->examples[i];
+        if (!spans[i].length || !e->id_count)
+            continue;
+        for (int k = 0; k < e->id_count; k++)
+            t->ids[at + k] = a->column[e->ids[k]];
+        t->states[t->count] = spans[i];
+        t->labels[t->count] = (struct span){at, e->id_count};
+        t->weight[t->count++] = 1.0f / (float)e->id_count;
+        at += e->id_count;
+    }
+    for (int i = 0; i < t->count; i++)
+        t->weight[i] /= (float)t->count;
+}
+
+static struct tensor *rate_loss(const struct alignment *a, struct compute *c, struct projector *p,
+                                struct tensor *states, const struct targets *t)
+{
+    struct span *rows = arena_alloc(c->arena, (size_t)t->count * sizeof *rows);
+    int64_t at = 0;
+    for (int i = 0; i < t->count; i++) {
+        rows[i] = (struct span){at, t->states[i].length / p->rate};
+        at += rows[i].length;
+    }
+    if (!at)
+        return NULL;
+    struct tensor *z = projector_forward(p, c, states, t->states, t->count, p->rate);
+    struct tensor *logits = op_linear(c, op_scale(c, z, a->sharpness), (struct tensor *)&a->table,
+                                      (struct tensor *)&a->bias);
+    return op_ctc(c, logits, rows, t->ids, t->labels, t->count, 0, t->weight);
+}
+
+struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, struct compute *c,
+                              const struct alignment_batch *b)
+{
+    struct tensor *terms[2 * CONFIG_MAX_RATES];
+    float factors[2 * CONFIG_MAX_RATES];
+    const struct projector_config *p = &r->config.projector;
+    int count = 0;
+    for (int m = 0; m < 2; m++) {
+        struct tensor *states = m ? b->video : b->audio;
+        struct targets t;
+        if (!states)
+            continue;
+        targets_init(&t, a, c, b, m ? b->video_spans : b->audio_spans);
+        int rates = m ? p->video_rate_count : p->audio_rate_count;
+        for (int i = 0; t.count && i < rates; i++) {
+            struct projector *projector = m ? &r->video_projectors[i] : &r->audio_projectors[i];
+            struct tensor *loss = rate_loss(a, c, projector, states, &t);
+            if (loss)
+                terms[count++] = loss;
+        }
+    }
+    for (int i = 0; i < count; i++)
+        factors[i] = 1.0f / (float)count;
+    return count ? op_weighted_sum(c, terms, factors, count) : NULL;
+}

@@ -1,0 +1,46 @@
+/*
+ * A start for projectors that little data suffices for: each projected token is to look like the
+ * LLM's own embedding of the token that is being said, or like <pad> where none is, in the order of
+ * the transcript (connectionist temporal classification, Graves et al. 2006):
+ *
+ *     L_align = mean over modalities, rates and clips of CTC(z; Y) / |Y|
+ *     logit of token k at a row z:  t (z e_k - |e_k|^2 / 2)  =  -t |z - e_k|^2 / 2 + const
+ *
+ * e_k the frozen embeddings of the tokens that occur in the transcripts, and of <pad>, which is the
+ * blank; t = 16 / mean |e|^2 makes an exact hit about certain. A rate too coarse for a transcript
+ * (fewer rows than tokens) contributes nothing for it.
+ */
+#ifndef TRAIN_ALIGNMENT_H
+#define TRAIN_ALIGNMENT_H
+
+#include "models/recognizer.h"
+#include "train/augment.h"
+
+struct alignment {
+    struct tensor table, bias; /* [columns, d], [columns]; column 0 is the blank */
+    int32_t *column;           /* [ids] of a token; 0: does not occur */
+    int64_t ids;
+    float sharpness; /* t */
+};
+
+/* For all transcripts of a dataset. ERROR_USAGE where the tokenizer has no <pad>. */
+int alignment_init(struct alignment *a, struct recognizer *r, const struct dataset *dataset,
+                   struct error *err);
+void alignment_release(struct alignment *a); /* also fine on a zeroed struct */
+
+/* Encoder states and, for each example, its rows there (length 0: none); states NULL: none at all.
+ */
+struct alignment_batch {
+    const struct example *examples; /* [count] */
+    int count;
+    struct tensor *audio;
+    const struct span *audio_spans;
+    struct tensor *video;
+    const struct span *video_spans;
+};
+
+/* Scalar, or NULL where there is nothing to align. */
+struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, struct compute *c,
+                              const struct alignment_batch *batch);
+
+#endif
