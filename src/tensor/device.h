@@ -40,6 +40,15 @@ struct norm_sizes {
     float eps;
 };
 
+/* op_ctc's arguments, as there */
+struct ctc_sequences {
+    int count;
+    int32_t blank;
+    const int32_t *labels;
+    const struct span *spans, *label_spans; /* [count]: of logits' rows, of labels */
+    const float *weight;                    /* [count], or NULL: 1 / count each */
+};
+
 struct adamw_step {
     float rate, beta1, beta2, eps, decay;
     float correction1, correction2; /* 1 - beta^t */
@@ -191,6 +200,8 @@ struct device {
     /* returns the loss; dlogits (may be NULL) is WRITTEN with the gradient for upstream 1 */
     float (*cross_entropy)(float *dlogits, const float *logits, const int32_t *target,
                            const float *weight, float smoothing, int64_t rows, int64_t width);
+    float (*ctc)(float *dlogits, const float *logits, const struct ctc_sequences *s, int64_t rows,
+                 int64_t width); /* the same */
 
     /* ---- optimiser ---- */
     void (*adamw)(float *w, float *m, float *v, const float *grad, const struct adamw_step *s,

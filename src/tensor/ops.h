@@ -144,6 +144,16 @@ struct tensor *op_load_balance(struct compute *c, struct tensor *scores, const f
    rows each. smoothing: label smoothing share. */
 struct tensor *op_cross_entropy(struct compute *c, struct tensor *logits, const int32_t *target,
                                 const float *weight, float smoothing);
+/*
+ * Connectionist temporal classification (Graves et al. 2006), softmax inside:
+ * sum_i weight_i * -log P(labels of label_spans[i] | rows spans[i] of logits), over all ways to
+ * read the labels from the rows with `blank` (a column) between. weight NULL: 1 / count each. Spans
+ * of rows don't overlap; labels are columns, not blank. A sequence that no way leads through (it
+ * has fewer rows than labels and repeats) counts 0, without gradient.
+ */
+struct tensor *op_ctc(struct compute *c, struct tensor *logits, const struct span *spans,
+                      const int32_t *labels, const struct span *label_spans, int count,
+                      int32_t blank, const float *weight);
 /* sum_i factor_i * terms_i of scalars. */
 struct tensor *op_weighted_sum(struct compute *c, struct tensor *const *terms, const float *factors,
                                int count);

@@ -193,6 +193,13 @@ static struct tensor *cross_entropy(struct compute *c, struct tensor **in, const
     return op_cross_entropy(c, in[0], (int32_t[]){2, -1, 6, 0}, weight, weight ? 0.1f : 0);
 }
 
+/* A repeat, no labels, no path, two labels; a row of no sequence. */
+static struct tensor *ctc(struct compute *c, struct tensor **in, const void *arg)
+{
+    return op_ctc(c, in[0], SPANS({0, 5}, {5, 2}, {8, 2}, {10, 4}), (int32_t[]){3, 3, 1, 4, 4, 0},
+                  SPANS({0, 3}, {0, 0}, {3, 2}, {4, 2}), 4, 2, arg);
+}
+
 static struct tensor *weighted_sum(struct compute *c, struct tensor **in, const void *arg)
 {
     (void)arg;
@@ -289,6 +296,8 @@ static const struct op_case cases[] = {
     {OP("cross entropy", cross_entropy, SHAPE(4, 7))},
     {OP("cross entropy, weighted, smooth", cross_entropy, SHAPE(4, 7)),
      .arg = (float[]){1, 9, 0.5f, -2}},
+    {OP("ctc", ctc, SHAPE(14, 6))},
+    {OP("ctc, weighted", ctc, SHAPE(14, 6)), .arg = (float[]){1, 0.5f, 9, -2}},
     {OP("weighted sum", weighted_sum, SHAPE(1), SHAPE(1))},
 };
 

@@ -143,6 +143,12 @@ static float cross_entropy(float *dlogits, const float *logits, const int32_t *t
     return kernels()->cross_entropy(dlogits, logits, target, weight, smoothing, rows, width);
 }
 
+static float ctc(float *dlogits, const float *logits, const struct ctc_sequences *s, int64_t rows,
+                 int64_t width)
+{
+    return kernels()->ctc(dlogits, logits, s, rows, width);
+}
+
 static double sum_of_squares(const float *x, int64_t n)
 {
     return kernels()->sum_of_squares(x, n);
@@ -202,5 +208,6 @@ const struct device device_cpu = {
     .adamw = adamw,
     .fill = fill,
     .cross_entropy = cross_entropy,
+    .ctc = ctc,
     .sum_of_squares = sum_of_squares,
 };

@@ -2,7 +2,8 @@
  * device_reference: every kernel of device.h as the textbook writes it, in plain C on one thread.
  * It is the truth that all other devices are tested against, so clarity goes before speed: an
  * equation is a loop. Sums are kept in double and rounded once. Products, convolutions and
- * attention are in reference_products.c, what takes stored weights in reference_stored.c.
+ * attention are in reference_products.c, what takes stored weights in reference_stored.c, CTC in
+ * reference_ctc.c.
  */
 #include "tensor/cpu/reference.h"
 
@@ -565,6 +566,7 @@ const struct device device_reference = {
     .gate_experts = gate_experts,
     .gate_experts_backward = gate_experts_backward,
     .cross_entropy = cross_entropy,
+    .ctc = reference_ctc,
     .adamw = adamw,
     .sum_of_squares = sum_of_squares,
     .fill = fill,

@@ -29,6 +29,11 @@ void reference_attention_backward(float *dq, float *dk, float *dv, const float *
                                   const float *v, const struct attention *a, int64_t q_rows,
                                   int64_t d, enum precision precision);
 
+/* ---- reference_ctc.c ---- */
+
+float reference_ctc(float *dlogits, const float *logits, const struct ctc_sequences *s,
+                    int64_t rows, int64_t width);
+
 /* ---- reference_stored.c ---- */
 
 void reference_linear(float *y, const float *x, struct tensor *weight, const float *bias,

@@ -13,6 +13,7 @@
 #include "tensor/cpu/simd_elementwise.h"
 #include "tensor/cpu/simd_norm.h"
 #include "tensor/cpu/simd_rows.h"
+#include "tensor/cpu/simd_ctc.h"
 #include "tensor/cpu/simd_tile.h"
 #include "tensor/cpu/simd_dots.h"
 #include "tensor/cpu/simd_dequantise.h"
@@ -67,6 +68,7 @@ const struct simd SIMD_TABLE = {
             .adamw = adamw,
             .fill = fill,
             .cross_entropy = cross_entropy,
+            .ctc = ctc,
             .sum_of_squares = sum_of_squares,
         },
     .to_bf16 = to_bf16,
