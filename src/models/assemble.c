@@ -153,32 +153,42 @@ static int list_named(struct param_list *out, const struct assembly *a, const ch
 
 static int load_named(struct assembly *a, const char *prefix, struct error *err)
 {
+    struct part_report *report = &a->report->parts[PART_ADAPTERS].tensors;
     struct param_list list;
+    int64_t before = report->loaded;
     int rc = list_named(&list, a, prefix, false, err);
-    part_report_release(&a->report->parts[PART_ADAPTERS].tensors);
-    if (rc == 0 && list.count > 0)
-        rc = part_load(a->parts[PART_ADAPTERS], &list, &a->report->parts[PART_ADAPTERS].tensors,
-                       err);
+    if (rc == 0 && list.count > 0) {
+        part_report_release(report); /* left over is what still is, after the last */
+        rc = part_load(a->parts[PART_ADAPTERS], &list, report, err);
+        report->loaded += before;
+    }
     param_list_release(&list);
     return rc;
 }
 
-/* Projectors and added tokens; of a model of ours the experts too; LoRA into the LLM. */
+static int merge(struct assembly *a, enum part_kind kind, const char *prefix, struct error *err)
+{
+    struct param_list list;
+    int rc = list_named(&list, a, prefix, true, err);
+    if (rc == 0)
+        rc = part_merge(a->parts[PART_ADAPTERS], kind, &list, &a->report->merged, err);
+    param_list_release(&list);
+    return rc;
+}
+
+/* LoRA into the LLM and the video encoder; projectors and added tokens; of a model of ours the
+   experts too, and LoRA that is not merged. */
 static int load_adapters(struct assembly *a, struct error *err)
 {
-    struct param_list llm;
+    static const char *const prefixes[] = {"mome.", "lora.", "projector."};
     if (!a->parts[PART_ADAPTERS])
         return 0;
-    int rc = list_named(&llm, a, "llm.", true, err);
+    bool ours = a->parts[PART_ADAPTERS]->naming->ours;
+    int rc = merge(a, PART_LLM, "llm.", err);
     if (rc == 0)
-        rc = part_merge(a->parts[PART_ADAPTERS], &llm, &a->report->merged, err);
-    param_list_release(&llm);
-    if (rc == 0 && a->parts[PART_ADAPTERS]->naming->ours)
-        rc = load_named(a, "mome.", err);
-    int64_t experts = a->report->parts[PART_ADAPTERS].tensors.loaded;
-    if (rc == 0)
-        rc = load_named(a, "projector.", err);
-    a->report->parts[PART_ADAPTERS].tensors.loaded += experts;
+        rc = merge(a, PART_VIDEO, "video.", err);
+    for (size_t i = ours ? 0 : 2; rc == 0 && i < sizeof prefixes / sizeof *prefixes; i++)
+        rc = load_named(a, prefixes[i], err);
     return rc;
 }
 

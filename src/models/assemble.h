@@ -12,7 +12,8 @@
  * Adapters are a trained Llama-AVSR or Omni-AVSR checkpoint, or a model of ours; without them the
  * model's own tensors start at random, to be trained. A checkpoint of theirs carries the video
  * encoder it was trained with, running statistics that drifted included: that one is used instead
- * of options.video.
+ * of options.video. LoRA that serves all rates is merged into q and v, so that it costs nothing;
+ * of ours with one for each rate pair it is kept as it is.
  *
  * The tokenizer gets <pad> <audio> </audio> <video> </video>, in this order, where it has them not.
  */

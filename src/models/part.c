@@ -470,8 +470,8 @@ int part_load(struct part *p, const struct param_list *list, struct part_report 
         rc = error_set(err, ERROR_FORMAT, "%s: tensor %s%.100s is missing, and %lld more (%s)",
                        weights_path(p->weights), p->prefix, first, (long long)counts.missing - 1,
                        p->description);
-    int64_t merged;
-    if (rc == 0 && p->kind == PART_VIDEO) /* Llama-AVSR's factor */
+    int64_t merged = 0;
+    if (rc == 0 && p->kind == PART_VIDEO && !p->naming->ours) /* Llama-AVSR's factor */
         rc = part_merge_lora(p, "", list, 2, &merged, err);
     if (rc == 0 && report)
         rc = report_left(p, &counts, err);

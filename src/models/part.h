@@ -7,7 +7,8 @@
  *     video   AV-HuBERT: fairseq, pre-trained or fine-tuned; the video side of a Llama-AVSR file
  *     llm     Llama 2, 3, 3.1, 3.2, TinyLlama, SmolLM2, Qwen2, Qwen2.5: Hugging Face folder, GGUF
  *     adapters  projectors and LoRA of a Llama-AVSR / Omni-AVSR checkpoint; or a mome model's
- *               projectors and experts
+ *               projectors, experts and LoRA (also that of its video encoder, which `video` of such
+ *               a model is without)
  *
  * What differs between publishers is a rule: another name; rows permuted (GGUF interleaves the
  * halves of rotary heads); one of several matrices fused into one (CTranslate2's q, k, v);

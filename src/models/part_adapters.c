@@ -13,7 +13,7 @@
  *     LoRA: W + (alpha / rank) up down; "rank" divides: down is [d / rank, d]. So the factor cannot
  *     be told from the shapes; without hyper_parameters it is 1/8, as in all published commands.
  *
- * Of our own models: projectors and experts of a model folder, by our own names.
+ * Of our own models: projectors, experts and LoRA of a model folder, by our own names.
  */
 #include "models/part_naming.h"
 
@@ -203,6 +203,9 @@ int part_adapter_config(const struct part *p, struct recognizer_config *config, 
     config->projector = p->config.projector;
     if (p->naming->ours) {
         config->mome = p->config.mome;
+        config->lora = p->config.lora;
+        if (part_merges(p))
+            config->lora.inner = 0;
         config->audio.exact_window = p->config.audio.exact_window;
         config->longest_seconds = p->config.longest_seconds;
         memcpy(config->prompts, p->config.prompts, sizeof config->prompts);
@@ -248,20 +251,33 @@ static int merge_one(const struct part *p, struct param_entry *entry, const char
     return rc;
 }
 
+/* "[model.]layers.L.self_attn.q_proj.weight" in the file: theirs
+   "....self_attn.lora_down_Q.weight", ours "layers.L.q.down.weight". */
+static void name_factor(char out[STORED_MAX_NAME], const struct part *p, const char *prefix,
+                        const char *name, const char *letter, const char *which)
+{
+    const char *end = strstr(name, *letter == 'Q' ? "q_proj" : "v_proj");
+    const char *layer = strstr(name, "layers.");
+    if (p->naming->ours && layer)
+        snprintf(out, STORED_MAX_NAME, "%slayers.%d.%s.%s.weight", prefix, atoi(layer + 7),
+                 *letter == 'Q' ? "q" : "v", which);
+    else
+        snprintf(out, STORED_MAX_NAME, "%s%.*slora_%s_%s.weight", prefix, (int)(end - name), name,
+                 which, letter);
+}
+
 int part_merge_lora(const struct part *p, const char *prefix, const struct param_list *list,
                     float scale, int64_t *merged, struct error *err)
 {
-    *merged = 0;
     for (int64_t i = 0; i < list->count; i++) {
         struct param_entry *e = &list->entries[i];
         const char *q = strstr(e->name, "q_proj.weight"), *v = strstr(e->name, "v_proj.weight");
-        const char *end = q ? q : v, *letter = q ? "Q" : "V";
+        const char *letter = q ? "Q" : "V";
         char down[STORED_MAX_NAME], up[STORED_MAX_NAME];
-        if (!end)
+        if (!q && !v)
             continue;
-        int stem = (int)(end - e->name);
-        snprintf(down, sizeof down, "%s%.*slora_down_%s.weight", prefix, stem, e->name, letter);
-        snprintf(up, sizeof up, "%s%.*slora_up_%s.weight", prefix, stem, e->name, letter);
+        name_factor(down, p, prefix, e->name, letter, "down");
+        name_factor(up, p, prefix, e->name, letter, "up");
         const struct stored_tensor *down_t = part_find(p, down), *up_t = part_find(p, up);
         if (!down_t && !up_t)
             continue;
@@ -277,18 +293,28 @@ int part_merge_lora(const struct part *p, const char *prefix, const struct param
     return 0;
 }
 
-int part_merge(const struct part *adapters, const struct param_list *llm, int64_t *merged,
-               struct error *err)
+bool part_merges(const struct part *adapters)
 {
+    const struct lora_config *l = &adapters->config.lora;
+    return !adapters->naming->ours || (l->inner > 0 && !l->per_rate);
+}
+
+int part_merge(const struct part *adapters, enum part_kind kind, const struct param_list *list,
+               int64_t *merged, struct error *err)
+{
+    const struct recognizer_config *ours = &adapters->config;
     double rank, alpha;
     float scale = 0.125f;
-    *merged = 0;
-    if (adapters->naming->ours)
+    if (adapters->naming->ours && kind == PART_VIDEO)
+        return part_merge_lora(adapters, "video_lora.", list, ours->video_lora.scale, merged, err);
+    if (kind == PART_VIDEO || !part_merges(adapters)) /* theirs is merged with the encoder itself */
         return 0;
+    if (adapters->naming->ours)
+        return part_merge_lora(adapters, "lora.", list, ours->lora.scale, merged, err);
     if (weights_number(adapters->weights, "hyper_parameters.rank", &rank) &&
         weights_number(adapters->weights, "hyper_parameters.alpha", &alpha) && rank > 0)
         scale = (float)(alpha / rank);
-    return part_merge_lora(adapters, "llm.", llm, scale, merged, err);
+    return part_merge_lora(adapters, "llm.", list, scale, merged, err);
 }
 
 /* ---- the table --------------------------------------------------------------------------- */

@@ -94,7 +94,7 @@ int part_give(struct part *p, struct param_entry *entry, const struct part_rule 
               struct error *err);
 
 /* For every q and v of the list ("X.q_proj.weight") whose factors are in the file behind `prefix`:
-   W += factor up down. *merged counts. */
+   W += factor up down. *merged counts them on. */
 int part_merge_lora(const struct part *p, const char *prefix, const struct param_list *list,
                     float factor, int64_t *merged, struct error *err);
 
@@ -102,10 +102,13 @@ int part_merge_lora(const struct part *p, const char *prefix, const struct param
 int part_adapter_rates(struct part *p, const struct projector_config *rates, struct error *err);
 /* part_config for adapters. */
 int part_adapter_config(const struct part *p, struct recognizer_config *config, struct error *err);
-/* Into the q and v of an LLM whose numbers are loaded, by the factors in a checkpoint; none is
-   fine. */
-int part_merge(const struct part *adapters, const struct param_list *llm, int64_t *merged,
-               struct error *err);
+/* Into the q and v of an LLM whose numbers are loaded, or of a video encoder, by the factors in a
+   checkpoint; none is fine. Of a model of ours those that serve all rates: see part_merges. */
+int part_merge(const struct part *adapters, enum part_kind kind, const struct param_list *list,
+               int64_t *merged, struct error *err);
+/* Whether LoRA of the LLM becomes part of its weights: where there is one for each rate it cannot.
+ */
+bool part_merges(const struct part *adapters);
 /* Names of the tokens that begin and end a text; "" where nothing says them. */
 void part_token_names(const struct part *p, struct recognizer_config *config);
 

@@ -180,13 +180,74 @@ static void mome_module(void **unused)
     }
 }
 
+/* in[1] and in[2] are the queries and values that it is added to. */
+static struct tensor *lora(struct compute *c, struct tensor **in, const void *layer)
+{
+    const struct rate_run runs[] = {{2, 3}, {4, 1}, {1, 3}};
+    struct tensor *qkv[3] = {in[1], NULL, in[2]};
+    lora_add((struct lora *)layer, c, qkv, in[0], runs, 3);
+    return op_concat_columns(c, (struct tensor *[]){qkv[0], qkv[2]}, 2);
+}
+
+static void lora_layer(void **unused)
+{
+    (void)unused;
+    for (int kind = 1; kind < 4; kind++) {
+        struct collector k;
+        struct tensor x, q, v;
+        struct lora l;
+        collector_init(&k, 9);
+        collect_input(&k, &x, TENSOR_SHAPE(ROWS, WIDTH));
+        collect_input(&k, &q, TENSOR_SHAPE(ROWS, 8));
+        collect_input(&k, &v, TENSOR_SHAPE(ROWS, 4));
+        lora_init(&l, &(struct lora_sizes){.width = WIDTH,
+                                           .q_width = 8,
+                                           .v_width = 4,
+                                           .inner = 2,
+                                           .pairs = kind & 2 ? 3 : 0,
+                                           .global = kind & 1,
+                                           .scale = 0.5f});
+        lora_params(&l, &k.visitor);
+        assert_int_equal(k.count, 3 + 4);
+        check_layer(&k,
+                    kind == 1   ? "LoRA"
+                    : kind == 2 ? "LoRA per rate"
+                                : "LoRA of both",
+                    false, lora, &l);
+    }
+}
+
+/* The encoder layer with it: the gradient goes on to what is before. */
+static void encoder_layer_with_lora(void **unused)
+{
+    (void)unused;
+    struct collector k;
+    struct tensor x;
+    struct encoder_layer l;
+    collector_init(&k, 12);
+    collect_input(&k, &x, TENSOR_SHAPE(ROWS, WIDTH));
+    encoder_layer_init(&l, WIDTH, 2, 8, true, 0);
+    self_attention_add_lora(&l.attention,
+                            (struct lora_sizes){.inner = 2, .global = true, .scale = 2});
+    lora_params(&l.attention.lora, &k.visitor);
+    assert_int_equal(k.count, 1 + 4);
+    struct collector frozen;
+    collector_init(&frozen, 13);
+    encoder_layer_params(&l, &frozen.visitor);
+    for (int i = 0; i < frozen.count; i++) {
+        struct error err;
+        assert_int_equal(parameter_train(frozen.in[i], false, &err), 0);
+        k.others[k.other_count++] = frozen.in[i];
+    }
+    check_layer(&k, "encoder layer with LoRA", false, encoder, &l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encoder_layer),
-        cmocka_unit_test(swiglu_layer),
-        cmocka_unit_test(residual_block),
-        cmocka_unit_test(mome_module),
+        cmocka_unit_test(encoder_layer),  cmocka_unit_test(swiglu_layer),
+        cmocka_unit_test(residual_block), cmocka_unit_test(mome_module),
+        cmocka_unit_test(lora_layer),     cmocka_unit_test(encoder_layer_with_lora),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -360,6 +360,85 @@ static void stage_two_learns(void **unused)
     small_close(&m);
 }
 
+/* ---- variants ---------------------------------------------------------------------------- */
+
+/* All that is a setting, as config.json has it, beside these sizes. */
+#define SIZES                                                                                      \
+    "{\"audio\": {\"mels\": 10, \"d\": 16, \"layers\": 1, \"heads\": 2, \"ffn\": 24},"             \
+    "\"video\": {\"stem\": 2, \"widths\": [2, 4, 6, 8], \"d\": 16, \"layers\": 1, \"heads\": 2,"   \
+    "\"ffn\": 24, \"position_kernel\": 4, \"position_groups\": 4},"                                \
+    "\"llm\": {\"vocab\": 300, \"d\": 24, \"layers\": 2, \"heads\": 4, \"kv_heads\": 2,"           \
+    "\"head_dim\": 6, \"ffn\": 32},"
+
+static const char *const variants[] = {
+    SIZES "\"mome\": {\"placement\": \"mhsa\"}}",
+    SIZES "\"mome\": {\"placement\": \"ffn\"}}",
+    SIZES "\"mome\": {\"placement\": \"layer\", \"normalise_input\": false}}",
+    SIZES "\"mome\": {\"placement\": \"layer\", \"normalise_input\": true}}",
+    SIZES "\"mome\": {\"routed\": 1, \"active\": 1, \"shared\": 1, \"bottleneck\": 1}}",
+    SIZES "\"mome\": {\"routed\": 1, \"active\": 1, \"shared\": 0, \"bottleneck\": 48}}",
+    SIZES "\"mome\": {\"routed\": 0, \"shared\": 2, \"bottleneck\": 1}}",
+    SIZES "\"mome\": {\"routed\": 23, \"active\": 4, \"shared\": 2, \"bottleneck\": 12}}",
+    SIZES "\"mome\": {\"routed\": 4, \"active\": 4, \"biases\": false}}",
+    SIZES "\"mome\": {\"routed\": 4, \"active\": 2, \"biases\": true, \"renormalise\": true}}",
+    SIZES "\"mome\": {\"separate_routers\": true}}",
+    SIZES
+    "\"mome\": {\"separate_routers\": true, \"bottleneck\": 1}, \"projector\": {\"hidden\": 1}}",
+    SIZES "\"projector\": {\"stack\": true, \"norm\": true}}",
+    SIZES "\"projector\": {\"stack\": true, \"norm\": false}}",
+    SIZES "\"projector\": {\"stack\": false, \"norm\": false}}",
+    SIZES "\"mome\": {\"placement\": \"none\"}, \"lora\": {\"inner\": 1, \"scale\": 1}}",
+    SIZES "\"mome\": {\"placement\": \"none\"},"
+          "\"lora\": {\"inner\": 2, \"global\": false, \"per_rate\": true}}",
+    SIZES "\"mome\": {\"placement\": \"layer\"}, \"lora\": {\"inner\": 2, \"per_rate\": true},"
+          "\"video_lora\": {\"inner\": 1}}",
+};
+
+/* Alone as packed, and trained: every adapter and projector that a request uses gets a gradient. */
+static void every_variant_runs_and_trains(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        struct recognizer_config config;
+        struct small_model m = {0};
+        struct request q[REQUESTS];
+        struct prefilled out;
+        if (config_from_json(&config, variants[i], "variant", &m.err) != 0)
+            fail_msg("%s", m.err.message);
+        config.llm.vocab = 0; /* the tokenizer's */
+        small_open(&m, &config);
+        small_shake(m.r, &m.err);
+        check_packed(&m);
+        struct param_freezer trained;
+        struct param_list list;
+        for (int k = 0; k < 3; k++) {
+            param_freezer_init(&trained, (const char *[]){"mome.", "lora.", "projector."}[k], true,
+                               &m.err);
+            recognizer_params(m.r, &trained.visitor);
+        }
+        struct tensor *sound = small_audio(&m, 3), *pictures = small_video(&m, 3);
+        make_requests(q);
+        m.c.tape = &m.tape;
+        recognizer_prefill(m.r, &m.c, sound, pictures, q, REQUESTS, NULL, &out);
+        struct tensor *loss = op_cross_entropy(&m.c, out.logits, out.targets, NULL, 0);
+        tape_backward(&m.c, loss, 1);
+        param_list_init(&list, &m.err);
+        recognizer_params(m.r, &list.visitor);
+        for (int64_t k = 0; k < list.count; k++) {
+            const struct tensor *t = list.entries[k].tensor;
+            double sum = 0;
+            for (int64_t j = 0; t->grad && j < tensor_count(t); j++)
+                sum += fabs((double)t->grad[j]);
+            if (config.mome.routed == 1 && strstr(list.entries[k].name, "router"))
+                continue; /* one expert: its gate is 1 */
+            if (t->grad && !(sum > 0 && isfinite(sum)))
+                fail_msg("%s: no gradient of %s", variants[i], list.entries[k].name);
+        }
+        param_list_release(&list);
+        small_close(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +451,7 @@ int main(void)
         cmocka_unit_test(untrained_experts_are_none),
         cmocka_unit_test(all_rates_use_the_same_experts),
         cmocka_unit_test(stage_two_learns),
+        cmocka_unit_test(every_variant_runs_and_trains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,6 +259,8 @@ static void config_survives_json(void **unused)
     config.audio.dropout = 0.1f;
     config.llm.rope_theta = 500000;
     config.mome.placement = MOME_LAYER;
+    config.lora = (struct lora_config){.inner = 6, .scale = 0.5f, .per_rate = true};
+    config.video_lora.inner = 3;
     config.projector.audio_rate_count = 5;
     for (int i = 0; i < 5; i++)
         config.projector.audio_rates[i] = 4 * (i + 1);
@@ -269,6 +271,8 @@ static void config_survives_json(void **unused)
         once_more = config_to_json(&again);
         assert_string_equal(json, once_more);
         assert_true(again.has_video == video && again.projector.audio_rates[4] == 20);
+        assert_true(again.lora.inner == 6 && again.lora.scale == 0.5f && again.lora.per_rate);
+        assert_true(!again.lora.global && again.video_lora.inner == 3);
         assert_true(again.audio.dropout == 0.1f && again.mome.placement == MOME_LAYER);
         memory_free(json);
         memory_free(once_more);
@@ -300,6 +304,10 @@ static void wrong_configs_are_told(void **unused)
         {"{\"llm\": {\"vocab\": 300}, \"mome\": {\"placement\": \"left\"}}", "\"mome.placement\""},
         {"{\"llm\": {\"vocab\": 300}, \"mome\": {\"active\": 24}}", "\"mome.active\" is 24"},
         {"{\"llm\": {\"vocab\": 300}, \"text\": {\"bos\": 3}}", "\"text.bos\""},
+        {"{\"llm\": {\"vocab\": 300}, \"lora\": {\"inner\": -1}}", "\"lora.inner\" is -1"},
+        {"{\"llm\": {\"vocab\": 300}, \"lora\": {\"rank\": 8}}", "\"lora.rank\""},
+        {"{\"llm\": {\"vocab\": 300}, \"lora\": {\"inner\": 8, \"global\": false}}", "per_rate"},
+        {"{\"llm\": {\"vocab\": 300}, \"video_lora\": {\"scale\": -2}}", "\"video_lora.scale\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct recognizer_config config;
