@@ -4,7 +4,7 @@
  *
  * One file per (clip, copy, modality) in CACHE/features, named by a hash of all that its numbers
  * depend on: the clip's samples or crops, the encoder's weights and window, the precision, and,
- * where any augmentation touches the stream, its settings, the noise, the seed and the copy. Other
+ * where any augmentation touches the stream, its settings, the noise and the copy. Other
  * settings thus mean other files; old ones are never read by mistake.
  *
  *     offset  bytes
@@ -42,8 +42,7 @@ int features_cache_init(struct features_cache *f, struct recognizer *r,
 void features_cache_release(struct features_cache *f); /* also fine on a zeroed struct */
 
 /* The randomness that a clip's copy is augmented with, whatever the step. */
-void features_cache_seed(struct random *random, const struct features_cache *f, int index,
-                         int copy);
+void features_cache_seed(struct random *random, int index, int copy);
 
 /* Makes what is missing. progress: done and total of files, as they are made; a return other than 0
    cancels. Uses c->arena and rewinds it. */

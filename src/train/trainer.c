@@ -266,7 +266,7 @@ static int make_example(struct trainer *t, struct example *e, const struct draw 
     struct random random;
     int64_t step = t->position.step;
     if (stage->copies) {
-        features_cache_seed(&random, &t->features, d->index, d->copy);
+        features_cache_seed(&random, d->index, d->copy);
         step = stage->steps - 1;
     } else {
         seed_step(&random, t, item + 1);

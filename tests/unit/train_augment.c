@@ -159,7 +159,8 @@ static struct example make(const struct sample *sample, const struct stage_confi
     struct random random;
     const struct augment augment = augment_of();
     random_seed(&random, seed);
-    if (augment_example(&e, &augment, sample, stage, 0, &random, &err))
+    if (augment_example(&e, &augment, sample, AUGMENT_AUDIO | AUGMENT_VIDEO, stage, 0, &random,
+                        &err))
         fail_msg("%s", err.message);
     return e;
 }
