@@ -1,0 +1,104 @@
+#!/bin/sh
+# The comparison of docs/results.md, from nothing: MoME in its three placements, Llama-AVSR (one model
+# a rate pair), Llama-MTSK SS and MSS, all on the same frozen parts, from the same projectors, over the
+# same number of clips; then their error rates on clips that none of them saw, and the tables.
+#
+#   tools/make-results.sh BUILD WHISPER LLM [FOLDER]
+#
+#   BUILD     the build folder (build/release)
+#   WHISPER   Whisper base, any published format     } tools/fetch-models.sh or
+#   LLM       SmolLM2-135M-Instruct, GGUF            } tools/check-models.sh get them
+#   FOLDER    for checkpoints, logs, results (default runs/results); what is done there is not
+#             done again
+#
+# The video encoder is models/tiny's, which this program trained on the GRID training clips.
+# STEPS (100) steps of 8 clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS.
+# ONLY names systems to train and evaluate (default: all); without any missing, docs/results.md is
+# written by tools/results_table.py from FOLDER/*.json.
+set -eu
+
+[ $# -ge 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
+mome=$1/mome whisper=$2 llm=$3 out=${4:-runs/results}
+data=../shared/data steps=${STEPS:-100} seeds=${SEEDS:-7 8 9}
+first=${seeds%% *}
+pairs="4,2 4,5 16,2 16,5"
+[ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
+mkdir -p "$out"
+
+augment='"copies": 4, "noise_share": 0.6, "snr_low": -5, "snr_high": 20,
+   "augment": {"speed": 0.1, "gain_db": 6, "equalise": 0.2, "shift": 4, "flip": 0.5, "zoom": 0.05, "rotate": 5, "contrast": 0.2}'
+
+# config NAME START MODEL SEED STAGE: FOLDER/NAME.train.json
+config() {
+    cat >"$out/$1.train.json" <<JSON
+{"seed": $4, "start": "$2", "output": "$out/$1", "cache": "runs/cache", "noise": "$data/noise/babble_train.flac",
+ "model": {$3},
+ "sources": [{"manifest": "$data/grid/train.tsv", "weight": 0.95}, {"manifest": "$data/grid/other_train.tsv", "weight": 0.05}],
+ "stages": [{$5, $augment}]}
+JSON
+}
+
+run() { # NAME: trained once; goes on where it was stopped
+    [ -f "$out/$1/best/model.safetensors" ] || {
+        echo "== $1"
+        $mome train --resume "$out/$1.train.json"
+    }
+}
+
+wanted() {
+    [ -z "${ONLY:-}" ] && return
+    for name in $ONLY; do [ "$name" = "$1" ] && return; done
+    return 1
+}
+
+# system NAME SEED PARTS MODEL: from the common projectors
+system() {
+    wanted "$1" || return 0
+    config "$1" "$out/start/best" "$4" "$2" "\"name\": \"adapters\", \"train\": [$3], \"steps\": $steps, \"batch\": 8,
+   \"rate\": 1e-3, \"warmup\": 0.05, \"decay\": 0.1, \"clip\": 10, \"final_rate\": 0, \"load_balance\": 0.01, \"task_share\": [0, 0, 1]"
+    run "$1"
+}
+
+evaluate() { # NAME: at all its rates, clean and noisy, one file
+    wanted "$1" || return 0
+    [ -f "$out/$1.json" ] && return
+    echo "== evaluating $1"
+    $mome evaluate --model "$out/$1/best" --name "$1" --manifest "$data/grid/test.tsv" --task avsr --rates all \
+        --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam 5 --max-tokens 32 $experts --json "$out/$1.json"
+}
+
+# ---- the start that all share ----
+[ -f "$out/parts/config.json" ] ||
+    $mome assemble --audio "$whisper" --video models/tiny --llm "$llm" --audio-window trim --hidden 1024 --mome none -o "$out/parts"
+config start "$out/parts" '"projector": {"norm": false}' "$first" '"name": "align", "train": ["projectors"], "steps": 400, "batch": 16,
+   "rate": 2e-3, "warmup": 0.05, "decay": 0.05, "clip": 5, "text_weight": 0, "align_weight": 1'
+run start
+
+# ---- the systems ----
+both='"projectors", "mome"' experts=--experts
+for placement in mhsa ffn layer; do
+    system "mome-$placement" "$first" "$both" "\"mome\": {\"placement\": \"$placement\"}"
+    evaluate "mome-$placement"
+done
+system mome-layer-b1 "$first" "$both" '"mome": {"placement": "layer", "bottleneck": 1}'
+evaluate mome-layer-b1
+both='"projectors", "lora"' experts=
+system mtsk-ss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
+evaluate mtsk-ss
+system mtsk-mss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": true, "per_rate": true}'
+evaluate mtsk-mss
+for pair in $pairs; do
+    a=${pair%,*} v=${pair#*,}
+    system "llama-avsr-$a-$v" "$first" "$both" "\"projector\": {\"audio_rates\": [$a], \"video_rates\": [$v]}, \"lora\": {\"inner\": 18, \"scale\": 0.125}"
+    evaluate "llama-avsr-$a-$v"
+done
+for seed in ${seeds#"$first"}; do
+    both='"projectors", "mome"'
+    system "mome-layer-seed$seed" "$seed" "$both" '"mome": {"placement": "layer"}'
+    evaluate "mome-layer-seed$seed"
+    both='"projectors", "lora"'
+    system "mtsk-ss-seed$seed" "$seed" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
+    evaluate "mtsk-ss-seed$seed"
+done
+
+[ -n "${ONLY:-}" ] || python3 tools/results_table.py "$out" docs/results.md
