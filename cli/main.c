@@ -21,6 +21,8 @@ static const struct {
 } commands[] = {
     {"transcribe", command_transcribe, "the words of clips, at any rate (sound, lips or both)"},
     {"evaluate", command_evaluate, "word error rates on a manifest, per task, rate and noise"},
+    {"report", command_report, "tables and figures of evaluations, as one page"},
+    {"prepare", command_prepare, "any folder of clips and text, made ready for training"},
     {"train", command_train, "train a model from a configuration, or go on with it"},
     {"assemble", command_assemble, "a model out of published Whisper, AV-HuBERT and Llama files"},
     {"convert", command_convert, "any weights to one safetensors file of a chosen type"},

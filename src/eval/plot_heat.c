@@ -27,21 +27,24 @@ static void add_row(struct plot *p, const struct plot_heat *heat, int row, int l
             continue;
         while (column + run < heat->columns && level_of(heat, row, column + run) == level)
             run++;
-        strbuf_addf(&p->svg, "M%.5g %.5gh%.5gv%.5gh-%.5gz", heat->x + column * heat->cell,
-                    heat->y + row * heat->cell, run * heat->cell, heat->cell, run * heat->cell);
+        strbuf_addf(&p->svg, "M%d %dh%dv1h-%dz", column, row, run, run);
     }
 }
 
 void plot_heat_cells(struct plot *p, const struct plot_heat *heat)
 {
     char colour[8];
+    strbuf_addf(&p->svg,
+                "<g shape-rendering=\"crispEdges\" transform=\"translate(%.2f %.2f) scale(%g)\">\n",
+                heat->x, heat->y, heat->cell);
     for (int level = 0; level < LEVELS; level++) {
         plot_ramp(colour, (double)level / (LEVELS - 1));
-        strbuf_addf(&p->svg, "<path fill=\"%s\" shape-rendering=\"crispEdges\" d=\"", colour);
+        strbuf_addf(&p->svg, "<path fill=\"%s\" d=\"", colour);
         for (int row = 0; row < heat->rows; row++)
             add_row(p, heat, row, level);
         strbuf_adds(&p->svg, "\"/>\n");
     }
+    strbuf_adds(&p->svg, "</g>\n");
     plot_rect(p, heat->x, heat->y, heat->columns * heat->cell, heat->rows * heat->cell, PLOT_NONE,
               PLOT_INK);
 }

@@ -75,24 +75,34 @@ void plot_axis_linear(struct plot_axis *a, const char *label, double low, double
         number_tick(a, i * step, step_decimals(step));
 }
 
+static void log_ticks(struct plot_axis *a, int from, double low, double high)
+{
+    static const int usual[] = {1, 2, 5};
+    const int count = high / low < 300 ? 3 : 1;
+    for (int e = from; e <= log10(high); e++)
+        for (int i = 0; i < count; i++) {
+            double at = usual[i] * pow(10, e);
+            if (at >= low && at <= high)
+                number_tick(a, at, e < 0 ? -e : 0);
+        }
+}
+
 void plot_axis_log(struct plot_axis *a, const char *label, double low, double high)
 {
-    static const int fine[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, usual[] = {1, 2, 5}, few[] = {1};
-    low = isfinite(low) && low > 0 ? low : 1e-3;
-    high = isfinite(high) && high > low ? high : low;
-    low /= 1.25;
-    high *= 1.25;
+    low = isfinite(low) && low > 1e-12 ? low : 1e-12;
+    high = isfinite(high) && high > low ? fmin(high, 1e12) : low;
+    const double margin = fmax(1.06, pow(high / low, 0.08));
+    low /= margin;
+    high *= margin;
     plot_axis_plain(a, label, low, high);
+    a->high = high;
     a->log = true;
-    double decades = log10(high / low);
-    const int *steps = decades < 0.7 ? fine : decades < 2.5 ? usual : few;
-    int count = decades < 0.7 ? 9 : decades < 2.5 ? 3 : 1;
-    for (double e = floor(log10(low)); e <= log10(high); e++)
-        for (int i = 0; i < count; i++) {
-            double at = steps[i] * pow(10, e);
-            if (at >= low && at <= high)
-                number_tick(a, at, e < 0 ? (int)-e : 0);
-        }
+    const double step = round_step((high - low) / 6);
+    if (high / low > 6)
+        log_ticks(a, (int)floor(log10(low)), low, high);
+    else /* too narrow for 1, 2, 5 */
+        for (double i = ceil(low / step); i * step <= high; i++)
+            number_tick(a, i * step, step_decimals(step));
 }
 
 static double along(const struct plot_axis *a, double value)
@@ -146,6 +156,16 @@ static void draw_break(struct plot *p, double x, double y)
         plot_line(p, x + 3 * i - 2.5, y + 5, x + 3 * i + 2.5, y - 5, PLOT_INK, 1, NULL);
 }
 
+/* Where the label of tick i (-1: the last one) begins (side -1) or ends (side 1). */
+static double label_side(const struct plot_panel *panel, int i, int side)
+{
+    const struct plot_tick *tick = &panel->across.ticks[i < 0 ? panel->across.tick_count - 1 : i];
+    double width = fmax(plot_text_width(tick->label, PLOT_SMALL_PX),
+                        plot_text_width(tick->below, PLOT_SMALL_PX - 1));
+    return plot_panel_x(panel, tick->at) + side * width / 2;
+}
+
+/* A label that would run into the one before it, or into the last, is left out. */
 static void draw_across_axis(struct plot *p, const struct plot_panel *panel)
 {
     const struct plot_axis *a = &panel->across;
@@ -153,13 +173,16 @@ static void draw_across_axis(struct plot *p, const struct plot_panel *panel)
     const struct plot_font font = {.size = PLOT_SMALL_PX, .anchor = PLOT_MIDDLE};
     const struct plot_font second = {
         .size = PLOT_SMALL_PX - 1, .anchor = PLOT_MIDDLE, .colour = PLOT_QUIET};
-    double depth = bottom + TICK_PX + 12;
+    double depth = bottom + TICK_PX + 12, free = -INFINITY;
     plot_line(p, panel->x, bottom, panel->x + panel->width, bottom, PLOT_INK, 1, NULL);
     for (int i = 0; i < a->tick_count; i++) {
         double x = plot_panel_x(panel, a->ticks[i].at);
         plot_line(p, x, bottom, x, bottom + TICK_PX, PLOT_INK, 1, NULL);
-        if (a->bare)
+        bool last = i == a->tick_count - 1;
+        if (a->bare || (!last && (label_side(panel, i, -1) < free ||
+                                  label_side(panel, i, 1) > label_side(panel, -1, -1))))
             continue;
+        free = label_side(panel, i, 1) + 4;
         plot_text(p, x, bottom + TICK_PX + 12, &font, a->ticks[i].label);
         if (!a->ticks[i].below[0])
             continue;
@@ -253,8 +276,9 @@ void plot_panel_series(struct plot *p, const struct plot_panel *panel, const str
             plot_marker(p, s->number, xy[0], xy[1], MARKER_PX);
 }
 
+/* weight: how bad it is to cover it */
 struct box {
-    double x1, y1, x2, y2;
+    double x1, y1, x2, y2, weight;
 };
 
 static double overlap(const struct box *a, const struct box *b)
@@ -264,7 +288,7 @@ static double overlap(const struct box *a, const struct box *b)
     return width > 0 && height > 0 ? width * height : 0;
 }
 
-enum { MAX_BOXES = 1024 };
+enum { MAX_BOXES = 4096 };
 
 struct boxes {
     struct box box[MAX_BOXES];
@@ -282,27 +306,40 @@ static double covers(const struct boxes *all, const struct plot_panel *panel, co
 {
     double sum = 0;
     for (int i = 0; i < all->count; i++)
-        sum += overlap(&all->box[i], box);
+        sum += all->box[i].weight * overlap(&all->box[i], box);
     const struct box inside = {panel->x, panel->y - 4, panel->x + panel->width + 24,
-                               panel->y + panel->height - 1};
+                               panel->y + panel->height - 1, 1};
     double area = (box->x2 - box->x1) * (box->y2 - box->y1);
     return sum + 4 * (area - overlap(&inside, box));
 }
 
-/* Markers, and bars as thin boxes. */
+/* A line as small boxes along it. */
+static void add_line(struct boxes *all, const double from[2], const double to[2])
+{
+    const double length = hypot(to[0] - from[0], to[1] - from[1]), side = 1.5, apart = 6;
+    for (double at = apart; at < length; at += apart) {
+        double x = from[0] + (to[0] - from[0]) * at / length;
+        double y = from[1] + (to[1] - from[1]) * at / length;
+        add_box(all, (struct box){x - side, y - side, x + side, y + side, 0.5});
+    }
+}
+
+/* Markers, bars as thin boxes, and the lines. */
 static void add_points(struct boxes *all, const struct plot_panel *panel,
                        const struct plot_series *s)
 {
     const double r = MARKER_PX / 2 + 1;
-    double xy[2];
+    double xy[2], before[2];
     for (int i = 0; i < s->count; i++) {
         if (!place(xy, panel, &s->points[i]))
             continue;
-        add_box(all, (struct box){xy[0] - r, xy[1] - r, xy[0] + r, xy[1] + r});
+        if (i && place(before, panel, &s->points[i - 1]))
+            add_line(all, before, xy);
+        add_box(all, (struct box){xy[0] - r, xy[1] - r, xy[0] + r, xy[1] + r, 2});
         double low = plot_panel_y(panel, s->points[i].low);
         double high = plot_panel_y(panel, s->points[i].high);
         if (isfinite(low) && isfinite(high))
-            add_box(all, (struct box){xy[0] - 1, high, xy[0] + 1, low});
+            add_box(all, (struct box){xy[0] - 1, high, xy[0] + 1, low, 0.5});
     }
 }
 
@@ -320,8 +357,8 @@ static void draw_label(struct plot *p, struct boxes *all, const struct plot_pane
         double gap = (sides[i % 8][0] != 0 && sides[i % 8][1] != 0 ? 3.5 : 6) + 9 * (i / 8);
         double x = xy[0] + sides[i % 8][0] * gap + (sides[i % 8][0] - 1) / 2 * width;
         double y = xy[1] + sides[i % 8][1] * gap + (sides[i % 8][1] - 1) / 2 * height;
-        struct box box = {x, y, x + width, y + height};
-        double cost = covers(all, panel, &box) + 2 * (i / 8);
+        struct box box = {x, y, x + width, y + height, 2};
+        double cost = covers(all, panel, &box) + 30 * (i / 8);
         if (cost < least) {
             least = cost;
             best = box;
