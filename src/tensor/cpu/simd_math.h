@@ -55,7 +55,7 @@ INLINE float exp_fast(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    float y = p * float_of_bits(((int32_t)n + 127) << 23);
+    float y = p * float_of_bits((int32_t)(((uint32_t)(int32_t)n + 127) << 23));
     return x < -87.3f ? 0 : y;
 }
 
