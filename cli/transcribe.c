@@ -79,7 +79,7 @@ static void print_row(const struct transcribe *t, const char *path, enum task ta
 static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
                       double snr, const struct transcript *out)
 {
-    const struct transcriber *x = &t->session.transcriber;
+    const struct loaded *x = t->session.transcriber.loaded;
     double encode =
         (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0);
     if (t->json) {

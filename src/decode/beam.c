@@ -1,4 +1,5 @@
 #include "decode/beam.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "tensor/ops.h"
 
@@ -18,6 +19,7 @@ struct candidate {
     int32_t token;
 };
 
+/* One request's. */
 struct search {
     const struct beam_options *options;
     int32_t eos;
@@ -27,6 +29,17 @@ struct search {
     int ended_count;
     struct candidate *candidates; /* [2 beam], best first */
     int32_t *tokens, *parents;    /* [beam] */
+    int32_t *slots;               /* [beam]: where in the cache each running one lies */
+};
+
+/* All requests of a batch. */
+struct batch {
+    struct search *searches;
+    struct found *found;
+    int count;
+    struct kv_cache cache;
+    int32_t *tokens, *parents; /* [slots] */
+    bool *taken;               /* [slots], while places are given */
 };
 
 static double score_of(const struct search *s, double log_probability, int tokens)
@@ -59,6 +72,8 @@ static void sequences_free(struct sequence *all, int beam)
 
 static void search_release(struct search *s)
 {
+    if (!s->options)
+        return;
     sequences_free(s->running, s->options->beam);
     sequences_free(s->next, s->options->beam);
     for (int i = 0; i < s->ended_count; i++)
@@ -67,6 +82,8 @@ static void search_release(struct search *s)
     memory_free(s->candidates);
     memory_free(s->tokens);
     memory_free(s->parents);
+    memory_free(s->slots);
+    *s = (struct search){0};
 }
 
 static int search_init(struct search *s, const struct beam_options *o, int32_t eos,
@@ -79,8 +96,9 @@ static int search_init(struct search *s, const struct beam_options *o, int32_t e
     s->candidates = memory_new((size_t)o->beam * 2 + 1, sizeof *s->candidates);
     s->tokens = memory_new((size_t)o->beam, sizeof *s->tokens);
     s->parents = memory_new((size_t)o->beam, sizeof *s->parents);
+    s->slots = memory_new((size_t)o->beam, sizeof *s->slots);
     if (sequences_whole(s->running, o->beam) && sequences_whole(s->next, o->beam) && s->ended &&
-        s->candidates && s->tokens && s->parents)
+        s->candidates && s->tokens && s->parents && s->slots)
         return 0;
     search_release(s);
     return error_set(err, ERROR_MEMORY, "out of memory for the beams");
@@ -117,7 +135,7 @@ static int rank(struct search *s, const struct tensor *logits)
     int64_t vocab = tensor_width(logits);
     int limit = 2 * s->options->beam, count = 0;
     for (int b = 0; b < s->running_count; b++) {
-        const float *row = logits->data + b * vocab;
+        const float *row = logits->data + s->slots[b] * vocab;
         double base = s->running[b].log_probability - log_sum_exp(row, vocab);
         for (int64_t t = 0; t < vocab; t++)
             count = insert_candidate(s->candidates, count, limit,
@@ -194,60 +212,201 @@ static bool finished(const struct search *s)
     return best <= s->ended[s->ended_count - 1].score;
 }
 
-static int run(struct search *s, struct recognizer *r, struct compute *c, struct tensor *logits,
-               struct kv_cache *cache, struct error *err)
+/* From the logits of its slots one step on; running_count is 0 once it is over. */
+static int step(struct search *s, const struct tensor *logits, struct error *err)
+{
+    int rc = advance(s, rank(s, logits), err);
+    if (rc)
+        return rc;
+    if (finished(s)) {
+        s->running_count = 0;
+    } else if (s->running[0].count >= s->options->max_tokens) {
+        for (int b = 0; !rc && b < s->running_count; b++)
+            rc = end_sequence(s, &s->running[b], s->running[b].log_probability, false, err);
+        s->running_count = 0;
+    }
+    return rc;
+}
+
+/* The first slot below `live` that is free, and (`same`) holds the prompt that slot `like` holds.
+ */
+static int free_slot(const struct batch *b, int live, int like, bool same)
+{
+    for (int i = 0; i < live; i++)
+        if (!b->taken[i] && (!same || b->cache.slot[i].prompt == b->cache.slot[like].prompt))
+            return i;
+    return -1;
+}
+
+/* Gives every running beam a slot below their number, which it returns: its parent's if it can be
+   had, else one of the same prompt, else any; so little of the cache is copied. Fills tokens and
+   parents by slot. */
+static int place(struct batch *b)
+{
+    int live = 0;
+    for (int i = 0; i < b->count; i++)
+        live += b->searches[i].running_count;
+    memset(b->taken, 0, (size_t)b->cache.slots * sizeof *b->taken);
+    for (int pass = 0; pass < 3; pass++)
+        for (int i = 0; i < b->count; i++) {
+            struct search *s = &b->searches[i];
+            for (int k = 0; k < s->running_count; k++) {
+                int parent = s->parents[k], at = parent;
+                if (pass > 0)
+                    at = parent < 0 ? -1 : free_slot(b, live, parent, pass == 1);
+                if (at < 0 || at >= live || b->taken[at])
+                    continue;
+                b->taken[at] = true;
+                b->tokens[at] = s->tokens[k];
+                b->parents[at] = (int32_t)parent;
+                s->slots[k] = (int32_t)at;
+                s->parents[k] = -1; /* placed */
+            }
+        }
+    return live;
+}
+
+/* Every running search one step on; its parents become slots. */
+static int step_all(struct batch *b, const struct tensor *logits, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < b->count; i++) {
+        struct search *s = &b->searches[i];
+        if (s->running_count)
+            rc = step(s, logits, err);
+        for (int k = 0; k < s->running_count; k++)
+            s->parents[k] = s->slots[s->parents[k]];
+    }
+    return rc;
+}
+
+/* What the step over `live` slots costs each request. */
+static void account(struct batch *b, int live, double seconds)
+{
+    for (int i = 0; i < b->count; i++) {
+        const struct search *s = &b->searches[i];
+        struct found *f = &b->found[i];
+        f->seconds += seconds * s->running_count / live;
+        f->step_rows += s->running_count;
+        for (int k = 0; k < s->running_count; k++)
+            f->step_keys += b->cache.slot[s->slots[k]].length;
+    }
+}
+
+/* All searches from the first logits to their ends. */
+static int run(struct batch *b, struct recognizer *r, struct compute *c, struct tensor *logits,
+               struct error *err)
 {
     for (;;) {
-        int rc = advance(s, rank(s, logits), err);
-        if (rc || finished(s))
+        double begin = clock_seconds();
+        int rc = step_all(b, logits, err);
+        int live = place(b);
+        if (rc || !live)
             return rc;
-        if (s->running_count && s->running[0].count >= s->options->max_tokens)
-            break;
-        kv_cache_reorder(cache, s->parents, s->running_count);
+        kv_cache_reorder(&b->cache, b->parents, live);
         size_t mark = arena_mark(c->arena);
-        logits = recognizer_step(r, c, s->tokens, s->running_count, cache);
+        logits = recognizer_step(r, c, b->tokens, live, &b->cache);
         arena_rewind(c->arena, mark); /* logits stay readable until the next step */
+        account(b, live, clock_seconds() - begin);
     }
-    for (int b = 0; b < s->running_count; b++) {
-        int rc = end_sequence(s, &s->running[b], s->running[b].log_probability, false, err);
-        if (rc)
-            return rc;
+}
+
+/* Fills the cache and gives the first logits, [count, vocab]. */
+static struct tensor *prefill(struct batch *b, struct recognizer *r, struct compute *c,
+                              struct tensor *audio_states, struct tensor *video_states,
+                              const struct request *requests)
+{
+    double begin = clock_seconds();
+    struct prefilled filled;
+    int32_t *last = arena_alloc(c->arena, (size_t)b->count * sizeof *last);
+    recognizer_prefill(r, c, audio_states, video_states, requests, b->count, &b->cache, &filled);
+    double seconds = clock_seconds() - begin;
+    for (int i = 0; i < b->count; i++) {
+        struct span rows = filled.spans[i];
+        last[i] = (int32_t)(rows.start + rows.length - 1);
+        b->found[i].prompt_tokens = b->cache.slot[i].length;
+        b->found[i].seconds = seconds * (double)b->found[i].prompt_tokens / (double)filled.tokens;
+    }
+    return op_gather_rows(c, filled.logits, last, b->count);
+}
+
+static void batch_release(struct batch *b)
+{
+    for (int i = 0; b->searches && i < b->count; i++)
+        search_release(&b->searches[i]);
+    kv_cache_release(&b->cache);
+    memory_free(b->searches);
+    memory_free(b->tokens);
+    memory_free(b->parents);
+    memory_free(b->taken);
+}
+
+static int batch_init(struct batch *b, const struct recognizer *r, const struct request *requests,
+                      enum precision precision, const struct beam_options *options,
+                      struct error *err)
+{
+    const size_t slots = (size_t)b->count * (size_t)options->beam;
+    int64_t rows = 0;
+    int rc = 0;
+    b->searches = memory_new((size_t)b->count, sizeof *b->searches);
+    b->tokens = memory_new(slots, sizeof *b->tokens);
+    b->parents = memory_new(slots, sizeof *b->parents);
+    b->taken = memory_new(slots, sizeof *b->taken);
+    if (!b->searches || !b->tokens || !b->parents || !b->taken)
+        return error_set(err, ERROR_MEMORY, "out of memory for the beams");
+    for (int i = 0; !rc && i < b->count; i++) {
+        int64_t needed = recognizer_request_rows(r, &requests[i], NULL);
+        rows = needed > rows ? needed : rows;
+        rc = search_init(&b->searches[i], options, r->tokens.eos, err);
+        if (!rc)
+            b->searches[i].slots[0] = i;
+    }
+    return rc ? rc
+              : recognizer_cache_init(r, &b->cache, (int)slots, rows + options->max_tokens + 1,
+                                      precision, err);
+}
+
+/* The best of those that ended, out of the search. */
+static int take_found(struct found *found, struct search *s, struct error *err)
+{
+    found->hypotheses = memory_new((size_t)s->options->n_best, sizeof *found->hypotheses);
+    if (!found->hypotheses)
+        return error_set(err, ERROR_MEMORY, "out of memory for the beams");
+    while (found->count < s->options->n_best && found->count < s->ended_count) {
+        found->hypotheses[found->count] = s->ended[found->count];
+        s->ended[found->count++].ids = NULL;
     }
     return 0;
 }
 
-int beam_search(struct hypothesis *hypotheses, int *count, int64_t *prompt_tokens,
-                struct recognizer *r, struct compute *c, struct tensor *audio_states,
-                struct tensor *video_states, const struct request *request,
-                const struct beam_options *options, struct error *err)
+int beam_search(struct found *found, struct recognizer *r, struct compute *c,
+                struct tensor *audio_states, struct tensor *video_states,
+                const struct request *requests, int count, const struct beam_options *options,
+                struct error *err)
 {
-    struct search s;
-    struct kv_cache cache = {0};
-    struct prefilled filled;
+    struct batch b = {.found = found, .count = count};
     size_t mark = arena_mark(c->arena);
-    int64_t rows = recognizer_request_rows(r, request, NULL);
-    *count = 0;
-    int rc = search_init(&s, options, r->tokens.eos, err);
-    if (rc)
-        return rc;
-    rc = recognizer_cache_init(r, &cache, options->beam, rows + options->max_tokens + 1,
-                               c->precision, err);
-    if (rc)
-        goto out;
-    recognizer_prefill(r, c, audio_states, video_states, request, 1, &cache, &filled);
-    if (prompt_tokens)
-        *prompt_tokens = filled.tokens;
-    struct tensor *last = op_slice_rows(c, filled.logits, tensor_rows(filled.logits) - 1, 1);
-    rc = run(&s, r, c, last, &cache, err);
-    for (; !rc && *count < options->n_best && *count < s.ended_count; ++*count) {
-        hypotheses[*count] = s.ended[*count];
-        s.ended[*count].ids = NULL;
+    memset(found, 0, (size_t)count * sizeof *found);
+    int rc = batch_init(&b, r, requests, c->precision, options, err);
+    if (!rc) {
+        struct tensor *logits = prefill(&b, r, c, audio_states, video_states, requests);
+        rc = run(&b, r, c, logits, err);
     }
-out:
-    kv_cache_release(&cache);
-    search_release(&s);
+    for (int i = 0; !rc && i < count; i++)
+        rc = take_found(&found[i], &b.searches[i], err);
+    for (int i = 0; rc && i < count; i++)
+        found_release(&found[i]);
+    batch_release(&b);
     arena_rewind(c->arena, mark);
     return rc;
+}
+
+void found_release(struct found *f)
+{
+    for (int i = 0; i < f->count; i++)
+        hypothesis_release(&f->hypotheses[i]);
+    memory_free(f->hypotheses);
+    *f = (struct found){0};
 }
 
 void hypothesis_release(struct hypothesis *h)

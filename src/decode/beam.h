@@ -1,12 +1,13 @@
 /*
- * Beam search over the LLM with a KV cache: all beams are one batch, one product each layer and
- * step. Beam 1 is greedy search.
+ * Beam search over the LLM with a KV cache, of several requests at once: the running beams of all
+ * of them are one batch, one product each layer and step. Beam 1 is greedy search.
  *
  *     score = sum of log probabilities / (tokens incl. EOS)^length_penalty
  *
- * A beam that ends (EOS) leaves the batch; the search is over when as many have ended as there are
- * beams and no running one can still beat the worst of them, or at max_tokens (a cut beam is a
- * hypothesis too, `complete` false).
+ * A beam that ends (EOS) leaves the batch; a request's search is over when as many have ended as
+ * there are beams and no running one can still beat the worst of them, or at max_tokens (a cut beam
+ * is a hypothesis too, `complete` false). What a request finds does not depend on the others, but
+ * for the last bits of its numbers: a product of more rows may add up in another order.
  */
 #ifndef DECODE_BEAM_H
 #define DECODE_BEAM_H
@@ -27,13 +28,23 @@ struct hypothesis {
     bool complete;
 };
 
-/* hypotheses has room for options->n_best, best first; *count of them are filled, to be released by
-   hypothesis_release. prompt_tokens (may be NULL): rows that went through the LLM before the first
-   new token. Uses c->arena and rewinds it. */
-int beam_search(struct hypothesis *hypotheses, int *count, int64_t *prompt_tokens,
-                struct recognizer *r, struct compute *c, struct tensor *audio_states,
-                struct tensor *video_states, const struct request *request,
-                const struct beam_options *options, struct error *err);
+/* What became of one request. */
+struct found {
+    struct hypothesis *hypotheses; /* [count], best first; owned */
+    int count;                     /* at most n_best */
+    int64_t prompt_tokens;         /* rows that went through the LLM before the first new token */
+    int64_t step_rows, step_keys;  /* rows after that, and the keys that they saw, added up */
+    double
+        seconds; /* of the whole batch's: by its rows in the prefill, by its beams in the steps */
+};
+
+/* found[count], released by found_release; nothing to release where it fails. Uses c->arena and
+   rewinds it. */
+int beam_search(struct found *found, struct recognizer *r, struct compute *c,
+                struct tensor *audio_states, struct tensor *video_states,
+                const struct request *requests, int count, const struct beam_options *options,
+                struct error *err);
+void found_release(struct found *f); /* also fine on a zeroed struct */
 void hypothesis_release(struct hypothesis *h);
 
 #endif

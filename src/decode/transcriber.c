@@ -1,10 +1,8 @@
 #include "decode/transcriber.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "decode/join.h"
 #include "features/mouth.h"
 #include "media/media.h"
-#include "text/tokenizer.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,6 +38,7 @@ int transcriber_init(struct transcriber *t, struct recognizer *r, const struct d
 
 void transcriber_release(struct transcriber *t)
 {
+    memory_free(t->loaded);
     logmel_free(t->logmel);
     arena_release(&t->arena);
     *t = (struct transcriber){0};
@@ -87,31 +86,66 @@ static struct tensor *keep_states(struct transcriber *t, size_t mark, const stru
     return to;
 }
 
-static int encode_audio(struct transcriber *t, struct tensor **states, const struct clip *clip,
-                        const struct segment *s, struct error *err)
+/* What was made of the same before, at least `kept` states of it; NULL: nothing. */
+static struct encoded *find_encoded(const struct transcriber *t, const struct encoded *like,
+                                    int64_t kept)
+{
+    struct encoded *e = t->encoded;
+    while (e && (e->source != like->source || e->start != like->start || e->rows != like->rows ||
+                 e->real != like->real || tensor_rows(e->states) < kept))
+        e = e->next;
+    return e;
+}
+
+/* Room for one more; what the encoder leaves in the arena above it is the caller's to rewind. */
+static struct encoded *new_encoded(struct transcriber *t, const struct encoded *like)
+{
+    struct encoded *e = arena_alloc(&t->arena, sizeof *e);
+    *e = *like;
+    e->next = t->encoded;
+    return e;
+}
+
+static int encode_audio(struct transcriber *t, struct loaded *l, int i, const struct clip *clip,
+                        struct error *err)
 {
     const struct whisper_config *config = &t->recognizer->config.audio;
-    int64_t start = s->start * FRAME_SAMPLES, samples = s->count * FRAME_SAMPLES;
-    int64_t real = larger(0, smaller(clip->samples - start, samples));
-    int64_t rows = t->exact_window ? 2 * config->positions : logmel_frames(samples);
-    int64_t kept = t->frames ? 2 * s->count : larger(real / SAMPLES_PER_STATE, LEAST_STATES);
-    double begin = clock_seconds();
-    size_t mark = arena_mark(&t->arena);
-    struct tensor *mel = tensor_new(&t->compute, TENSOR_SHAPE(1, rows, config->mels));
-    int rc = logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real, err);
-    if (rc)
-        return rc;
-    *states = recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL);
-    *states = keep_states(t, mark, *states, t->exact_window ? kept : INT64_MAX);
-    t->audio_seconds += clock_seconds() - begin;
+    const struct segment *s = &l->segment[i];
+    const int64_t start = s->start * FRAME_SAMPLES, samples = s->count * FRAME_SAMPLES;
+    const int64_t real = larger(0, smaller(clip->samples - start, samples));
+    const int64_t rows = t->exact_window ? 2 * config->positions : logmel_frames(samples);
+    const int64_t kept =
+        t->exact_window
+            ? smaller(l->frames ? 2 * s->count : larger(real / SAMPLES_PER_STATE, LEAST_STATES),
+                      config->positions)
+            : 0; /* what else there is: all */
+    const struct encoded like = {
+        .source = clip->pcm, .start = s->start, .rows = rows, .real = real};
+    struct encoded *e = find_encoded(t, &like, kept);
+    if (!e) {
+        double begin = clock_seconds();
+        e = new_encoded(t, &like);
+        size_t mark = arena_mark(&t->arena);
+        struct tensor *mel = tensor_new(&t->compute, TENSOR_SHAPE(1, rows, config->mels));
+        int rc = logmel_compute(t->logmel, mel->data, rows, clip->pcm + start, real, err);
+        if (rc)
+            return rc;
+        e->states = recognizer_encode_audio(t->recognizer, &t->compute, mel, NULL);
+        e->states = keep_states(t, mark, e->states,
+                                t->exact_window ? larger(kept, 2 * s->count) : INT64_MAX);
+        e->seconds = clock_seconds() - begin;
+        t->encoded = e;
+    }
+    l->audio[i] = e;
+    l->audio_states[i] = t->exact_window ? kept : tensor_rows(e->states);
+    l->audio_seconds += e->seconds;
     return 0;
 }
 
-static void encode_video(struct transcriber *t, struct tensor **states, const struct clip *clip,
-                         const struct segment *s)
+/* -> [1, count, SIDE, SIDE, 1]; past the end of the clip its last picture stands still. */
+static struct tensor *pictures_of(struct transcriber *t, const struct clip *clip,
+                                  const struct segment *s)
 {
-    double begin = clock_seconds();
-    size_t mark = arena_mark(&t->arena);
     struct tensor *x = tensor_new(&t->compute, TENSOR_SHAPE(1, s->count, SIDE, SIDE, 1));
     for (int64_t f = 0; f < s->count; f++) {
         int64_t from = s->start + f < clip->frames ? s->start + f : clip->frames - 1;
@@ -123,147 +157,106 @@ static void encode_video(struct transcriber *t, struct tensor **states, const st
                     (mouth[(row + BORDER) * MOUTH_SIDE + column + BORDER] / 255.0f - PICTURE_MEAN) /
                     PICTURE_DEVIATION;
     }
-    *states = recognizer_encode_video(t->recognizer, &t->compute, x, NULL);
-    *states = keep_states(t, mark, *states, INT64_MAX);
-    t->video_seconds += clock_seconds() - begin;
+    return x;
 }
 
-int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
-                     struct error *err)
+static void encode_video(struct transcriber *t, struct loaded *l, int i, const struct clip *clip)
 {
-    bool hears = task_hears(task), sees = task_sees(task);
-    if (hears && !clip->has_sound)
+    const struct segment *s = &l->segment[i];
+    const struct encoded like = {.source = clip->mouth, .start = s->start, .rows = s->count};
+    struct encoded *e = find_encoded(t, &like, s->count);
+    if (!e) {
+        double begin = clock_seconds();
+        e = new_encoded(t, &like);
+        size_t mark = arena_mark(&t->arena);
+        e->states =
+            recognizer_encode_video(t->recognizer, &t->compute, pictures_of(t, clip, s), NULL);
+        e->states = keep_states(t, mark, e->states, INT64_MAX);
+        e->seconds = clock_seconds() - begin;
+        t->encoded = e;
+    }
+    l->video[i] = e;
+    l->video_seconds += e->seconds;
+}
+
+void transcriber_forget(struct transcriber *t)
+{
+    memory_free(t->loaded);
+    t->loaded = NULL;
+    t->loaded_count = 0;
+    t->encoded = NULL;
+    arena_rewind(&t->arena, 0);
+}
+
+/* Whether the clip has what the task needs. */
+static int check_streams(const struct clip *clip, enum task task, struct error *err)
+{
+    if (task_hears(task) && !clip->has_sound)
         return error_set(err, ERROR_NO_STREAM, "no sound in it, which %s needs: try --task vsr",
                          task_name(task));
-    if (sees && !clip->has_face)
+    if (task_sees(task) && !clip->has_face)
         return error_set(err, ERROR_NO_FACE,
                          clip->has_pictures
                              ? "no face found in its pictures, which %s needs: try --task asr"
                              : "no pictures in it, which %s needs: try --task asr",
                          task_name(task));
-    arena_rewind(&t->arena, 0);
-    t->samples = hears ? clip->samples : 0;
-    t->frames = sees ? clip->frames : 0;
-    t->audio_seconds = t->video_seconds = 0;
-    int64_t sound_frames = (t->samples + FRAME_SAMPLES - 1) / FRAME_SAMPLES;
-    t->segments = segment_clip(t->segment, TRANSCRIBER_MAX_SEGMENTS, clip,
-                               larger(sound_frames, t->frames), t->longest, err);
-    int rc = t->segments < 0 ? t->segments : 0;
-    for (int i = 0; !rc && i < t->segments; i++) {
-        t->audio[i] = t->video[i] = NULL;
-        if (hears)
-            rc = encode_audio(t, &t->audio[i], clip, &t->segment[i], err);
-        if (!rc && sees)
-            encode_video(t, &t->video[i], clip, &t->segment[i]);
-    }
-    if (rc)
-        t->segments = 0;
-    return rc;
-}
-
-/* One line: each run of white space and control characters becomes one space, none at the ends. */
-static void tidy(char *text)
-{
-    size_t n = 0;
-    for (const char *p = text; *p; p++) {
-        bool blank = (unsigned char)*p <= ' ' || *p == 127;
-        if (!blank)
-            text[n++] = *p;
-        else if (n && text[n - 1] != ' ')
-            text[n++] = ' ';
-    }
-    text[n && text[n - 1] == ' ' ? n - 1 : n] = 0;
-}
-
-static char *decode_text(const struct tokenizer *tokenizer, const struct hypothesis *h)
-{
-    struct strbuf text;
-    strbuf_init(&text, 1 << 20);
-    tokenizer_decode(tokenizer, &text, h->ids, h->count);
-    char *copy = text.failed ? NULL : memory_strdup(text.data);
-    strbuf_release(&text);
-    if (copy)
-        tidy(copy);
-    return copy;
-}
-
-static void drop_hypotheses(struct transcript *out)
-{
-    for (int i = 0; i < out->count; i++) {
-        hypothesis_release(&out->hypotheses[i]);
-        memory_free(out->texts[i]);
-        out->texts[i] = NULL;
-    }
-    out->count = 0;
-}
-
-static int run_segment(struct transcriber *t, struct transcript *out, int segment,
-                       struct request *request, const struct beam_options *options,
-                       struct strbuf *text, struct error *err)
-{
-    struct tensor *audio = task_hears(request->task) ? t->audio[segment] : NULL;
-    struct tensor *video = task_sees(request->task) ? t->video[segment] : NULL;
-    int64_t tokens = 0, media = 0;
-    request->audio = (struct span){0, audio ? tensor_rows(audio) : 0};
-    request->video = (struct span){0, video ? tensor_rows(video) : 0};
-    recognizer_request_rows(t->recognizer, request, &media);
-    drop_hypotheses(out);
-    int rc = beam_search(out->hypotheses, &out->count, &tokens, t->recognizer, &t->compute, audio,
-                         video, request, options, err);
-    if (rc)
-        return rc;
-    out->prompt_tokens += tokens;
-    out->media_tokens += media;
-    for (int i = 0; i < out->count; i++) {
-        out->texts[i] = decode_text(t->recognizer->tokenizer, &out->hypotheses[i]);
-        if (!out->texts[i])
-            return error_set(err, ERROR_MEMORY, "out of memory");
-    }
-    if (out->count) {
-        join_texts(text, out->texts[0], t->segment[segment].overlap > 0);
-        out->score += out->hypotheses[0].score;
-    }
     return 0;
 }
 
-int transcriber_run(struct transcriber *t, struct transcript *out, enum task task, int audio_rate,
-                    int video_rate, const struct beam_options *options, struct error *err)
+/* Cuts the clip; all of it but the states is in l then. */
+static int cut(struct transcriber *t, struct loaded *l, const struct clip *clip, enum task task,
+               struct error *err)
 {
-    struct request request = {.task = task, .audio_rate = audio_rate, .video_rate = video_rate};
-    struct strbuf text;
-    *out = (struct transcript){0};
-    int rc =
-        recognizer_check_rates(t->recognizer, task, audio_rate, video_rate, t->any_rate, NULL, err);
-    if (rc)
-        return rc;
-    if (!t->segments || (task_hears(task) && !t->audio[0]) || (task_sees(task) && !t->video[0]))
-        return error_set(err, ERROR_NO_STREAM, "task %s: the clip was not loaded for it",
-                         task_name(task));
-    double begin = clock_seconds();
-    strbuf_init(&text, 1 << 20);
-    out->hypotheses = memory_new((size_t)options->n_best, sizeof *out->hypotheses);
-    out->texts = memory_new((size_t)options->n_best, sizeof *out->texts);
-    if (!out->hypotheses || !out->texts)
-        rc = error_set(err, ERROR_MEMORY, "out of memory");
-    for (int i = 0; !rc && i < t->segments; i++)
-        rc = run_segment(t, out, i, &request, options, &text, err);
-    if (!rc) {
-        out->text = text.failed ? NULL : memory_strdup(text.data);
-        if (!out->text)
-            rc = error_set(err, ERROR_MEMORY, "out of memory");
-    }
-    out->decode_seconds = clock_seconds() - begin;
-    strbuf_release(&text);
-    if (rc)
-        transcript_release(out);
-    return rc;
+    struct segment segments[TRANSCRIBER_MAX_SEGMENTS];
+    *l = (struct loaded){.samples = task_hears(task) ? clip->samples : 0,
+                         .frames = task_sees(task) ? clip->frames : 0};
+    int64_t sound_frames = (l->samples + FRAME_SAMPLES - 1) / FRAME_SAMPLES;
+    int n = segment_clip(segments, TRANSCRIBER_MAX_SEGMENTS, clip, larger(sound_frames, l->frames),
+                         t->longest, err);
+    if (n < 0)
+        return n;
+    size_t count = (size_t)n;
+    l->segments = n;
+    l->segment = arena_alloc(&t->arena, count * sizeof *l->segment);
+    memcpy(l->segment, segments, count * sizeof *l->segment);
+    if (task_hears(task))
+        l->audio = arena_alloc(&t->arena, count * sizeof(struct encoded *));
+    if (task_sees(task))
+        l->video = arena_alloc(&t->arena, count * sizeof(struct encoded *));
+    l->audio_states = arena_alloc(&t->arena, count * sizeof *l->audio_states);
+    return 0;
 }
 
-void transcript_release(struct transcript *t)
+int transcriber_add(struct transcriber *t, const struct clip *clip, enum task task,
+                    struct error *err)
 {
-    drop_hypotheses(t);
-    memory_free(t->hypotheses);
-    memory_free(t->texts);
-    memory_free(t->text);
-    *t = (struct transcript){0};
+    struct loaded l;
+    int rc = check_streams(clip, task, err);
+    if (!rc)
+        rc = cut(t, &l, clip, task, err);
+    for (int i = 0; !rc && i < l.segments; i++) {
+        if (l.audio)
+            rc = encode_audio(t, &l, i, clip, err);
+        if (!rc && l.video)
+            encode_video(t, &l, i, clip);
+    }
+    if (rc)
+        return rc;
+    struct loaded *all = memory_new((size_t)t->loaded_count + 1, sizeof *all);
+    if (!all)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    if (t->loaded)
+        memcpy(all, t->loaded, (size_t)t->loaded_count * sizeof *all);
+    memory_free(t->loaded);
+    t->loaded = all;
+    all[t->loaded_count] = l;
+    return t->loaded_count++;
+}
+
+int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
+                     struct error *err)
+{
+    transcriber_forget(t);
+    int rc = transcriber_add(t, clip, task, err);
+    return rc < 0 ? rc : 0;
 }

@@ -3,6 +3,10 @@
  * transcriber_load runs the encoders once; transcriber_run then decodes what was loaded, for any
  * task and any rates, as often as wanted: the rate is chosen per call.
  *
+ * To do many things to a clip at once, transcriber_add loads it for other tasks, and other sounds
+ * of it (with noise mixed in, say), beside what is loaded, encoding nothing twice; and
+ * transcriber_run_all decodes any number of jobs in batches.
+ *
  * A clip longer than the encoders take at once is cut into segments (features/segment.h), whose
  * texts are joined (decode/join.h).
  *
@@ -23,6 +27,26 @@
 #include "tensor/device.h"
 
 #define TRANSCRIBER_MAX_SEGMENTS 256
+#define TRANSCRIBER_BATCH 64 /* beams of all requests that are decoded at once */
+
+/* What an encoder made of a piece of sound or pictures. */
+struct encoded {
+    const void *source; /* the clip's pcm or mouth */
+    int64_t start, rows, real; /* frames; rows into the encoder; samples of them that are sound */
+    struct tensor *states;
+    double seconds; /* it took */
+    struct encoded *next;
+};
+
+/* A clip as a task takes it. */
+struct loaded {
+    int segments;
+    struct segment *segment;             /* [segments] */
+    struct encoded **audio, **video;     /* [segments], or NULL */
+    int64_t *audio_states;               /* [segments]: how many of the rows of audio count */
+    int64_t samples, frames;             /* of the clip; 0: lacks that modality */
+    double audio_seconds, video_seconds; /* in log-mel and each encoder, had it been loaded alone */
+};
 
 struct transcriber {
     struct recognizer *recognizer; /* borrowed */
@@ -33,11 +57,17 @@ struct transcriber {
     int64_t longest;   /* frames of a segment: config.longest_seconds, at most transcriber_window;
                           may be made less between loads */
     bool any_rate;     /* off; rates the model was not trained at too (recognizer_check_rates) */
-    int segments;
-    struct segment segment[TRANSCRIBER_MAX_SEGMENTS];
-    struct tensor *audio[TRANSCRIBER_MAX_SEGMENTS], *video[TRANSCRIBER_MAX_SEGMENTS]; /* states */
-    int64_t samples, frames;             /* of the loaded clip; 0: lacks that modality */
-    double audio_seconds, video_seconds; /* time spent in log-mel and each encoder */
+    int batch;         /* requests decoded at once; 0: TRANSCRIBER_BATCH beams */
+    struct loaded *loaded; /* [loaded_count]; owned, what is in them lives in the arena */
+    int loaded_count;
+    struct encoded *encoded; /* all of them, the last first */
+};
+
+/* What is to be decoded. */
+struct job {
+    int loaded; /* 0: transcriber_load's, or what transcriber_add gave */
+    enum task task;
+    int audio_rate, video_rate;
 };
 
 struct transcript {
@@ -48,7 +78,9 @@ struct transcript {
     double score;          /* sum over segments of the best scores */
     int64_t prompt_tokens; /* rows into the LLM before the first new token */
     int64_t media_tokens;  /* of them from sound and pictures */
-    double decode_seconds; /* projectors and LLM */
+    int64_t step_rows;     /* rows after that */
+    int64_t keys;          /* that all those rows saw, added up */
+    double decode_seconds; /* projectors and LLM; of a batch, its share (decode/beam.h) */
 };
 
 int transcriber_init(struct transcriber *t, struct recognizer *r, const struct device *device,
@@ -65,8 +97,18 @@ enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
 /* Encodes the streams that the task needs; what was loaded before is gone. */
 int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
                      struct error *err);
+/* The same beside what is loaded; returns its number, 1, 2, .. (0: nothing was loaded before), or a
+   negative code. Sound and pictures that are the same memory as a clip's before, which must still
+   be there, are not encoded again where they are cut alike. */
+int transcriber_add(struct transcriber *t, const struct clip *clip, enum task task,
+                    struct error *err);
+void transcriber_forget(struct transcriber *t); /* what is loaded */
+
 int transcriber_run(struct transcriber *t, struct transcript *out, enum task task, int audio_rate,
                     int video_rate, const struct beam_options *options, struct error *err);
+/* out[count]; on failure there is nothing to release. */
+int transcriber_run_all(struct transcriber *t, struct transcript *out, const struct job *jobs,
+                        int count, const struct beam_options *options, struct error *err);
 void transcript_release(struct transcript *t);
 
 #endif

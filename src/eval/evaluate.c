@@ -1,5 +1,10 @@
+/*
+ * Conditions of a clip that need the same encoder input share what is loaded (struct loaded); all
+ * that fit into SECONDS_AT_ONCE are loaded and decoded together.
+ */
 #include "eval/evaluate.h"
 #include "base/memory.h"
+#include "eval/cost.h"
 #include "features/clip_cache.h"
 #include "features/face.h"
 #include "text/normalize.h"
@@ -7,6 +12,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define SECONDS_AT_ONCE 1200 /* of sound: some 300 MB of states of the largest encoder */
 
 static bool chosen(int wanted, int rate)
 {
@@ -31,7 +38,7 @@ int conditions_add(struct condition *list, int count, int room, const struct rec
             for (int s = 0; wanted && s < snr_count; s++) {
                 if (count == room)
                     return error_set(err, ERROR_LIMIT, "more than %d combinations", room);
-                list[count++] = (struct condition){task, a, v, snrs[s]};
+                list[count++] = (struct condition){task, a, v, snrs[s], 1};
             }
         }
     }
@@ -48,95 +55,216 @@ struct run {
     struct face_finder *finder;
     const struct manifest_entry *entry;
     int64_t index; /* of the clip among those evaluated */
+    /* of the clip, [count]: */
+    float **sounds; /* the sound with noise that a condition made; NULL: it uses another's */
+    int *loaded;    /* what the transcriber holds for a condition, or why it does not */
+    struct job *jobs;
+    struct transcript *transcripts;
 };
 
-/* A copy of the clip with noise in its sound; the pictures are shared. */
-static int noisy_copy(struct clip *copy, const struct clip *clip, const struct run *run,
-                      double snr_db, struct error *err)
-{
-    *copy = *clip;
-    if (!isfinite(snr_db) || !clip->has_sound)
-        return 0;
-    copy->pcm = memory_new((size_t)clip->samples, sizeof(float));
-    if (!copy->pcm)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    memcpy(copy->pcm, clip->pcm, (size_t)clip->samples * sizeof(float));
-    noise_mix(copy->pcm, copy->samples, run->options->noise, snr_db,
-              run->options->seed * 1000003 + (uint64_t)run->entry->line);
-    return 0;
-}
+/* ---- scoring ----------------------------------------------------------------------------- */
 
-static int add_utterance(struct run *run, struct score *s, const char *hypothesis,
-                         struct error *err)
+typedef void normalizer(struct strbuf *out, const char *text, size_t length);
+
+static int align(struct wer *words, struct wer *characters, const char *text,
+                 const char *hypothesis, normalizer *normalize, struct error *err)
 {
-    struct wer words, characters;
     struct strbuf reference, folded;
     strbuf_init(&reference, 1 << 22);
     strbuf_init(&folded, 1 << 22);
-    normalize_fold(&reference, run->entry->text, strlen(run->entry->text));
-    normalize_fold(&folded, hypothesis, strlen(hypothesis));
+    normalize(&reference, text, strlen(text));
+    normalize(&folded, hypothesis, strlen(hypothesis));
     int rc = reference.failed || folded.failed ? error_set(err, ERROR_MEMORY, "out of memory") : 0;
     if (!rc)
-        rc = wer_align(&words, NULL, NULL, reference.data, folded.data, WER_WORDS, err);
-    if (!rc)
-        rc = wer_align(&characters, NULL, NULL, reference.data, folded.data, WER_CHARACTERS, err);
-    if (!rc) {
-        wer_add(&s->words, &words);
-        wer_add(&s->characters, &characters);
-        s->utterances[s->clips++] = words;
-        if (run->options->utterance)
-            run->options->utterance(run->options->arg, run->entry, &s->condition, hypothesis);
-    }
+        rc = wer_align(words, NULL, NULL, reference.data, folded.data, WER_WORDS, err);
+    if (!rc && characters)
+        rc = wer_align(characters, NULL, NULL, reference.data, folded.data, WER_CHARACTERS, err);
     strbuf_release(&reference);
     strbuf_release(&folded);
     return rc;
 }
 
-static int score_one(struct run *run, struct score *s, struct error *err)
+static int add_utterance(struct run *run, struct score *s, const char *hypothesis,
+                         struct error *err)
 {
-    const struct condition *k = &s->condition;
-    struct transcript out;
-    int rc = transcriber_run(run->t, &out, k->task, k->audio_rate, k->video_rate,
-                             &run->options->beam, err);
+    const char *text = run->entry->text;
+    struct wer words, characters, normalised;
+    int rc = align(&words, &characters, text, hypothesis, normalize_fold, err);
+    if (!rc)
+        rc = align(&normalised, NULL, text, hypothesis, normalize_english, err);
     if (rc)
         return rc;
-    s->prompt_tokens += out.prompt_tokens;
-    s->media_tokens += out.media_tokens;
-    s->seconds += out.decode_seconds + (task_hears(k->task) ? run->t->audio_seconds : 0) +
-                  (task_sees(k->task) ? run->t->video_seconds : 0);
-    s->audio_seconds += fmax((double)run->t->samples / 16000, (double)run->t->frames / 25);
-    rc = add_utterance(run, s, out.text, err);
-    transcript_release(&out);
-    return rc;
+    wer_add(&s->words, &words);
+    wer_add(&s->characters, &characters);
+    wer_add(&s->normalised, &normalised);
+    s->utterances[s->clips++] = words;
+    if (run->options->utterance)
+        run->options->utterance(run->options->arg, run->entry, &s->condition, hypothesis);
+    return 0;
+}
+
+/* Operations of a job, encoders included. */
+static double job_flops(const struct transcriber *t, const struct job *job,
+                        const struct transcript *out)
+{
+    const struct recognizer_config *config = &t->recognizer->config;
+    const struct loaded *l = &t->loaded[job->loaded];
+    struct llm_work work = {.rows = out->prompt_tokens + out->step_rows,
+                            .keys = out->keys,
+                            .heads = l->segments + out->step_rows};
+    double sum = cost_llm(config, &work);
+    for (int i = 0; i < l->segments; i++) {
+        if (task_hears(job->task))
+            sum += cost_audio_encoder(&config->audio, l->audio[i]->rows) +
+                   cost_projector(config, false, job->audio_rate,
+                                  l->audio_states[i] / job->audio_rate);
+        if (task_sees(job->task))
+            sum +=
+                cost_video_encoder(&config->video, l->video[i]->rows) +
+                cost_projector(config, true, job->video_rate, l->video[i]->rows / job->video_rate);
+    }
+    return sum;
+}
+
+static int score_job(struct run *run, struct score *s, const struct job *job,
+                     const struct transcript *out, struct error *err)
+{
+    const struct loaded *l = &run->t->loaded[job->loaded];
+    s->prompt_tokens += out->prompt_tokens;
+    s->media_tokens += out->media_tokens;
+    s->seconds += out->decode_seconds + (task_hears(job->task) ? l->audio_seconds : 0) +
+                  (task_sees(job->task) ? l->video_seconds : 0);
+    s->audio_seconds += fmax((double)l->samples / 16000, (double)l->frames / 25);
+    s->flops += job_flops(run->t, job, out);
+    return add_utterance(run, s, out->text, err);
+}
+
+/* ---- one clip ---------------------------------------------------------------------------- */
+
+static bool same_sound(const struct condition *a, const struct condition *b)
+{
+    return a->snr_db == b->snr_db && (!isfinite(a->snr_db) || a->seed == b->seed);
 }
 
 static bool same_input(const struct condition *a, const struct condition *b)
 {
-    return a->task == b->task && (a->snr_db == b->snr_db || !task_hears(a->task));
+    return a->task == b->task && (!task_hears(a->task) || same_sound(a, b));
 }
 
-/* Conditions that need the same encoder input stand behind each other: encode once for each run of
-   them. A clip that cannot serve a task counts as one where nothing was recognised. */
+static const struct condition *condition_of(const struct run *run, int i)
+{
+    return &run->scores[i].condition;
+}
+
+/* The clip with the condition's noise in its sound, made once for all conditions from `from` on;
+   the pictures are the clip's. */
+static int noisy_view(struct clip *view, const struct clip *clip, struct run *run, int from, int i,
+                      struct error *err)
+{
+    const struct condition *k = condition_of(run, i);
+    *view = *clip;
+    if (!isfinite(k->snr_db) || !clip->has_sound || !task_hears(k->task))
+        return 0;
+    int made = from;
+    while (made < i && (!run->sounds[made] || !same_sound(condition_of(run, made), k)))
+        made++;
+    if (made == i) {
+        float *pcm = memory_new((size_t)clip->samples, sizeof(float));
+        if (!pcm)
+            return error_set(err, ERROR_MEMORY, "out of memory");
+        memcpy(pcm, clip->pcm, (size_t)clip->samples * sizeof(float));
+        noise_mix(pcm, clip->samples, run->options->noise, k->snr_db,
+                  k->seed * 1000003 + (uint64_t)run->entry->line);
+        run->sounds[i] = pcm;
+    }
+    view->pcm = run->sounds[made];
+    return 0;
+}
+
+/* Loads what conditions [from, to) need, each input once. A clip that cannot serve a task is told
+   in the note: the first reason, unless there is one. */
+static int load_inputs(struct run *run, const struct clip *clip, int from, int to, char *note,
+                       size_t note_size, struct error *err)
+{
+    transcriber_forget(run->t);
+    for (int i = from; i < to; i++) {
+        int same = from;
+        struct clip view;
+        while (!same_input(condition_of(run, same), condition_of(run, i)))
+            same++;
+        if (same < i) {
+            run->loaded[i] = run->loaded[same];
+            continue;
+        }
+        int rc = noisy_view(&view, clip, run, from, i, err);
+        if (!rc)
+            rc = transcriber_add(run->t, &view, condition_of(run, i)->task, err);
+        run->loaded[i] = rc;
+        if (rc == ERROR_MEMORY)
+            return rc;
+        if (rc < 0 && !note[0])
+            snprintf(note, note_size, "%s: %s", run->entry->path, err->message);
+    }
+    return 0;
+}
+
+/* Conditions [from, to) of the clip at once. One that the clip cannot serve counts as one where
+   nothing was recognised. */
+static int score_group(struct run *run, const struct clip *clip, int from, int to, char *note,
+                       size_t note_size, struct error *err)
+{
+    int jobs = 0;
+    int rc = load_inputs(run, clip, from, to, note, note_size, err);
+    for (int i = from; !rc && i < to; i++) {
+        const struct condition *k = condition_of(run, i);
+        if (run->loaded[i] >= 0)
+            run->jobs[jobs++] = (struct job){run->loaded[i], k->task, k->audio_rate, k->video_rate};
+    }
+    if (!rc && jobs)
+        rc = transcriber_run_all(run->t, run->transcripts, run->jobs, jobs, &run->options->beam,
+                                 err);
+    jobs = rc ? 0 : jobs;
+    for (int i = from, job = 0; !rc && i < to; i++) {
+        struct score *s = &run->scores[i];
+        bool failed = run->loaded[i] < 0;
+        s->failed += failed;
+        rc = failed ? add_utterance(run, s, "", err)
+                    : score_job(run, s, &run->jobs[job], &run->transcripts[job], err);
+        job += !failed;
+    }
+    for (int i = 0; i < jobs; i++)
+        transcript_release(&run->transcripts[i]);
+    for (int i = from; i < to; i++) {
+        memory_free(run->sounds[i]);
+        run->sounds[i] = NULL;
+    }
+    return rc;
+}
+
+/* How many different inputs may be loaded at once, and the end of the conditions that need them. */
+static int group_end(const struct run *run, const struct clip *clip, int from)
+{
+    const double seconds = fmax((double)clip->samples / 16000, (double)clip->frames / 25);
+    double all = 0;
+    int i = from;
+    for (; i < run->count; i++) {
+        int same = from;
+        while (!same_input(condition_of(run, same), condition_of(run, i)))
+            same++;
+        all += same == i ? seconds : 0;
+        if (i > from && all > SECONDS_AT_ONCE)
+            break;
+    }
+    return i;
+}
+
 static int score_clip(struct run *run, const struct clip *clip, char *note, size_t note_size,
                       struct error *err)
 {
     int rc = 0;
-    for (int i = 0; !rc && i < run->count;) {
-        const struct condition *first = &run->scores[i].condition;
-        struct clip copy;
-        rc = noisy_copy(&copy, clip, run, first->snr_db, err);
-        int loaded = rc ? rc : transcriber_load(run->t, &copy, first->task, err);
-        if (loaded == ERROR_MEMORY)
-            rc = loaded;
-        else if (loaded && !note[0]) /* the first reason: why the clip could not be read, if so */
-            snprintf(note, note_size, "%s: %s", run->entry->path, err->message);
-        for (; !rc && i < run->count && same_input(first, &run->scores[i].condition); i++) {
-            struct score *s = &run->scores[i];
-            s->failed += loaded != 0;
-            rc = loaded ? add_utterance(run, s, "", err) : score_one(run, s, err);
-        }
-        if (copy.pcm != clip->pcm)
-            memory_free(copy.pcm);
+    for (int from = 0, to; !rc && from < run->count; from = to) {
+        to = group_end(run, clip, from);
+        rc = score_group(run, clip, from, to, note, note_size, err);
     }
     return rc;
 }
@@ -166,17 +294,34 @@ static int evaluate_entry(struct run *run, int64_t total, struct error *err)
     return rc;
 }
 
-static int scores_init(struct score *scores, const struct condition *conditions, int count,
-                       int64_t clips, struct error *err)
+static int run_init(struct run *run, const struct condition *conditions, int64_t clips,
+                    struct error *err)
 {
-    for (int i = 0; i < count; i++)
-        scores[i] = (struct score){.condition = conditions[i]};
-    for (int i = 0; i < count; i++) {
-        scores[i].utterances = memory_new((size_t)clips, sizeof(struct wer));
-        if (!scores[i].utterances)
-            return error_set(err, ERROR_MEMORY, "out of memory");
+    const size_t count = (size_t)run->count;
+    bool whole = true;
+    for (int i = 0; i < run->count; i++)
+        run->scores[i] = (struct score){.condition = conditions[i]};
+    for (int i = 0; i < run->count; i++) {
+        run->scores[i].utterances = memory_new((size_t)clips, sizeof(struct wer));
+        whole = whole && run->scores[i].utterances;
     }
-    return 0;
+    run->sounds = memory_new(count, sizeof *run->sounds);
+    run->loaded = memory_new(count, sizeof *run->loaded);
+    run->jobs = memory_new(count, sizeof *run->jobs);
+    run->transcripts = memory_new(count, sizeof *run->transcripts);
+    if (whole && run->sounds && run->loaded && run->jobs && run->transcripts)
+        return face_finder_open(&run->finder, err); /* its models are loaded when first needed */
+    return error_set(err, ERROR_MEMORY, "out of memory");
+}
+
+static void run_release(struct run *run)
+{
+    memory_free(run->sounds);
+    memory_free(run->loaded);
+    memory_free(run->jobs);
+    memory_free(run->transcripts);
+    face_finder_close(run->finder);
+    transcriber_forget(run->t);
 }
 
 int evaluate(struct score *scores, const struct condition *conditions, int count,
@@ -189,9 +334,7 @@ int evaluate(struct score *scores, const struct condition *conditions, int count
     for (int i = 0; i < count; i++)
         if (isfinite(conditions[i].snr_db) && !options->noise)
             return error_set(err, ERROR_USAGE, "an SNR needs a noise file: --noise FILE");
-    int rc = scores_init(scores, conditions, count, clips, err);
-    if (!rc)
-        rc = face_finder_open(&run.finder, err); /* its models are loaded when first needed */
+    int rc = run_init(&run, conditions, clips, err);
     for (run.index = 0; !rc && run.index < clips; run.index++) {
         run.entry = &manifest->entries[run.index * all / clips];
         rc = evaluate_entry(&run, clips, err);
@@ -200,7 +343,7 @@ int evaluate(struct score *scores, const struct condition *conditions, int count
         rc = wer_bootstrap(&scores[i].interval, scores[i].utterances, clips, options->seed, err);
     for (int i = 0; rc && i < count; i++)
         score_release(&scores[i]);
-    face_finder_close(run.finder);
+    run_release(&run);
     return rc;
 }
 

@@ -1,8 +1,11 @@
 /*
- * A model's error rates on a manifest: every clip at every task, rate (pair) and noise level, in
- * one pass over the clips. Noise is mixed by utterance energy at offsets that depend on the seed
- * and the clip's place in the manifest alone, so two runs (and two models) hear the same.
- * References and hypotheses are folded (text/normalize.h) and scored at corpus level (eval/wer.h).
+ * A model's error rates on a manifest: every clip at every task, rate (pair), noise level and seed,
+ * in one pass over the clips. Noise is mixed by utterance energy at offsets that depend on the
+ * condition's seed and the clip's line in the manifest alone, so two runs (and two models) hear the
+ * same. Each sound and the pictures are encoded once for all that is read from them, and all
+ * conditions of a clip are decoded as one batch.
+ * References and hypotheses are folded (text/normalize.h), and for the normalised rate freed of
+ * punctuation as well, and scored at corpus level (eval/wer.h).
  */
 #ifndef EVAL_EVALUATE_H
 #define EVAL_EVALUATE_H
@@ -17,24 +20,27 @@ struct condition {
     enum task task;
     int audio_rate, video_rate; /* 0 where the task lacks the modality */
     double snr_db;              /* INFINITY: clean */
+    uint64_t seed;              /* of the noise's offsets */
 };
 
 struct score {
     struct condition condition;
     struct wer words, characters;
+    struct wer normalised;        /* words without punctuation */
     struct wer_interval interval; /* 95 %, of the word error rate */
     int64_t clips, failed;        /* failed: no face, say; scored as if nothing was recognised */
     int64_t prompt_tokens, media_tokens; /* sums */
-    double seconds;                      /* log-mel, encoders that the task uses, decoding */
+    double flops;                        /* sum, by eval/cost.h */
+    double seconds;         /* log-mel, encoders that the task uses, its share of decoding */
     double audio_seconds;   /* length of the clips: seconds / it is the real-time factor */
     struct wer *utterances; /* [clips]; owned */
 };
 
 struct evaluate_options {
     const struct noise *noise; /* needed where a condition has a finite SNR */
-    uint64_t seed;
-    int64_t most_clips; /* evenly taken; 0: all */
-    const char *cache;  /* folder for decoded clips (features/clip_cache.h); NULL: none */
+    uint64_t seed;             /* of the bootstrap */
+    int64_t most_clips;        /* evenly taken; 0: all */
+    const char *cache;         /* folder for decoded clips (features/clip_cache.h); NULL: none */
     struct beam_options beam;
     /* Called after each clip; `note` is NULL or says what went wrong with it; return not 0 cancels.
        May be NULL. */
@@ -46,7 +52,7 @@ struct evaluate_options {
 };
 
 /* The conditions of a task at one audio and video rate (0: at each that the model has), for each
-   SNR. Appends to list (room for `room`); returns the new count or a negative code. */
+   SNR, with seed 1. Appends to list (room for `room`); returns the new count or a negative code. */
 int conditions_add(struct condition *list, int count, int room, const struct recognizer *r,
                    enum task task, int audio_rate, int video_rate, const double *snrs,
                    int snr_count, struct error *err);

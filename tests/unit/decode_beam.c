@@ -59,12 +59,14 @@ static void next_log_probabilities(double *out, enum task task, const int32_t *i
 static int search(struct hypothesis *h, enum task task, struct beam_options options)
 {
     struct request q = request_of(task);
-    int count;
-    int64_t tokens, media;
-    if (beam_search(h, &count, &tokens, model.r, &model.c, audio, video, &q, &options, &model.err))
+    struct found found;
+    int64_t media;
+    if (beam_search(&found, model.r, &model.c, audio, video, &q, 1, &options, &model.err))
         fail_msg("%s", model.err.message);
-    assert_int_equal(tokens, recognizer_request_rows(model.r, &q, &media));
-    return count;
+    assert_int_equal(found.prompt_tokens, recognizer_request_rows(model.r, &q, &media));
+    memcpy(h, found.hypotheses, (size_t)found.count * sizeof *h);
+    memory_free(found.hypotheses);
+    return found.count;
 }
 
 static void test_beam_of_one_is_greedy(void **state)
@@ -216,6 +218,53 @@ static void test_length_penalty(void **state)
     assert_true(lengths[0] <= lengths[1]);
 }
 
+/* Requests of all tasks and rates at once find what each finds alone, though they end at different
+   steps: the same tokens, and scores that differ by nothing but the order of sums. */
+static void test_batch_is_single(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 11, BEAM = 5 };
+    static const struct beam_options options[] = {
+        {.beam = 1, .n_best = 1, .max_tokens = 12},
+        {.beam = BEAM, .n_best = BEAM, .max_tokens = 9, .length_penalty = 0.5},
+    };
+    struct request q[REQUESTS];
+    int lengths = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+        q[i] = request_of((enum task)(i % TASK_COUNT));
+        q[i].audio_rate = i % 2 ? 4 : 16;
+        q[i].video_rate = i % 4 < 2 ? 2 : 5;
+        q[i].audio = (struct span){i, 50 - i};
+        q[i].video = (struct span){0, 25 - i};
+    }
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+        struct found all[REQUESTS], one;
+        assert_int_equal(
+            beam_search(all, model.r, &model.c, audio, video, q, REQUESTS, &options[k], &model.err),
+            0);
+        for (int i = 0; i < REQUESTS; i++) {
+            assert_int_equal(beam_search(&one, model.r, &model.c, audio, video, &q[i], 1,
+                                         &options[k], &model.err),
+                             0);
+            assert_int_equal(all[i].count, one.count);
+            assert_int_equal(all[i].prompt_tokens, one.prompt_tokens);
+            assert_int_equal(all[i].step_rows, one.step_rows);
+            assert_int_equal(all[i].step_keys, one.step_keys);
+            for (int h = 0; h < one.count; h++) {
+                const struct hypothesis *a = &all[i].hypotheses[h], *b = &one.hypotheses[h];
+                assert_int_equal(a->count, b->count);
+                assert_memory_equal(a->ids, b->ids, (size_t)b->count * sizeof *b->ids);
+                assert_true(a->complete == b->complete);
+                assert_float_equal(a->score, b->score, 1e-5 * fabs(b->score));
+            }
+            lengths |= 1 << one.hypotheses[0].count;
+            found_release(&one);
+            found_release(&all[i]);
+        }
+    }
+    assert_true((lengths & (lengths - 1)) != 0); /* or nothing ends before the others */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_wide_beam_is_exhaustive),
         cmocka_unit_test(test_best_first_and_all_different),
         cmocka_unit_test(test_length_penalty),
+        cmocka_unit_test(test_batch_is_single),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

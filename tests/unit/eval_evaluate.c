@@ -82,11 +82,11 @@ static void write_manifest(char path[128], const char *const texts[CLIPS], const
 }
 
 static void run(struct score *scores, struct told *told, const char *manifest_path,
-                const struct condition *conditions, int count, uint64_t seed, int64_t most)
+                const struct condition *conditions, int count, int64_t most)
 {
     struct manifest manifest;
     const struct evaluate_options options = {.noise = &noise,
-                                             .seed = seed,
+                                             .seed = 1,
                                              .most_clips = most,
                                              .beam = {.beam = 1, .n_best = 1, .max_tokens = 6},
                                              .report = report,
@@ -119,8 +119,8 @@ static void test_counts_of_known_texts(void **state)
     char path[128], references[CLIPS][160];
     const char *texts[CLIPS];
     struct score score;
-    const struct condition k = {TASK_AVSR, 4, 2, INFINITY};
-    run(&score, &told, clips.manifest, &k, 1, 1, 0);
+    const struct condition k = {TASK_AVSR, 4, 2, INFINITY, 1};
+    run(&score, &told, clips.manifest, &k, 1, 0);
     assert_int_equal(told.utterances, CLIPS);
     assert_int_equal(told.reports, CLIPS);
     assert_int_equal(score.clips, CLIPS);
@@ -130,7 +130,7 @@ static void test_counts_of_known_texts(void **state)
         texts[i] = references[i];
     }
     write_manifest(path, texts, NULL);
-    run(&score, &told, path, &k, 1, 1, 0);
+    run(&score, &told, path, &k, 1, 0);
     assert_int_equal(score.words.deletions, CLIPS);
     assert_int_equal(score.words.substitutions + score.words.insertions, 0);
     assert_int_equal(score.failed, 0);
@@ -149,14 +149,14 @@ static void test_failed_clip_is_deleted_words(void **state)
     char path[128];
     const char *texts[CLIPS] = {"", "", "", "red green blue"};
     struct score before[2], after[2];
-    const struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY}, {TASK_AVSR, 16, 5, INFINITY}};
+    const struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY, 1}, {TASK_AVSR, 16, 5, INFINITY, 1}};
     for (int i = 0; i < CLIPS - 1; i++)
         texts[i] = "red";
     write_manifest(path, texts, NULL);
-    run(before, &told, path, k, 2, 1, 3); /* 3 of 4, evenly: 0, 1, 2 */
+    run(before, &told, path, k, 2, 3); /* 3 of 4, evenly: 0, 1, 2 */
     assert_int_equal(before[0].clips, 3);
     write_manifest(path, texts, "missing.mp4");
-    run(after, &told, path, k, 2, 1, 0);
+    run(after, &told, path, k, 2, 0);
     assert_non_null(strstr(told.note, "missing.mp4"));
     assert_null(strstr(told.note, "try --task"));
     for (int i = 0; i < 2; i++) {
@@ -178,11 +178,11 @@ static void test_silent_clip_fails_for_sound_alone(void **state)
     char path[160];
     const char *texts[CLIPS] = {"red", "red", "red", "red"};
     struct score s[2];
-    const struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY}, {TASK_VSR, 0, 2, INFINITY}};
+    const struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY, 1}, {TASK_VSR, 0, 2, INFINITY, 1}};
     snprintf(path, sizeof path, "%s/silent.mp4", clips.folder);
     mouth_clip_write(path, 0, false, true);
     write_manifest(path, texts, "silent.mp4");
-    run(s, &told, path, k, 2, 1, 0);
+    run(s, &told, path, k, 2, 0);
     assert_int_equal(s[0].failed, 1);
     assert_int_equal(s[1].failed, 0);
     assert_non_null(strstr(told.note, "silent.mp4"));
@@ -195,11 +195,12 @@ static void test_noise_is_the_seeds(void **state)
     (void)state;
     static struct told a, b, other;
     struct score s[2];
-    const struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY}, {TASK_ASR, 4, 0, -5}};
+    struct condition k[2] = {{TASK_ASR, 4, 0, INFINITY, 1}, {TASK_ASR, 4, 0, -5, 1}};
     double length[3];
     struct told *told[3] = {&a, &b, &other};
     for (int i = 0; i < 3; i++) {
-        run(s, told[i], clips.manifest, k, 2, i < 2 ? 1 : 2, 0);
+        k[0].seed = k[1].seed = i < 2 ? 1 : 2;
+        run(s, told[i], clips.manifest, k, 2, 0);
         length[i] = (double)s[1].characters.length;
         score_release(&s[0]);
         score_release(&s[1]);
@@ -213,6 +214,56 @@ static void test_noise_is_the_seeds(void **state)
     for (int i = 1; i < 2 * CLIPS; i += 2)
         heard += strcmp(a.texts[i], a.texts[i - 1]) != 0;
     assert_true(heard > 0);
+}
+
+/* All conditions in one batch give what each gives alone: texts, tokens, costs. */
+static void test_together_as_alone(void **state)
+{
+    (void)state;
+    static struct told all, alone;
+    const struct condition k[] = {
+        {TASK_AVSR, 4, 5, -5, 1}, {TASK_ASR, 16, 0, INFINITY, 1}, {TASK_VSR, 0, 2, INFINITY, 1},
+        {TASK_ASR, 4, 0, -5, 1},  {TASK_AVSR, 16, 2, -5, 2},      {TASK_AVSR, 4, 2, INFINITY, 2},
+        {TASK_ASR, 16, 0, -5, 2}, {TASK_VSR, 0, 5, INFINITY, 2},
+    };
+    enum { CONDITIONS = sizeof k / sizeof *k };
+    struct score together[CONDITIONS], one;
+    run(together, &all, clips.manifest, k, CONDITIONS, 0);
+    assert_int_equal(all.utterances, CONDITIONS * CLIPS);
+    for (int i = 0; i < CONDITIONS; i++) {
+        run(&one, &alone, clips.manifest, &k[i], 1, 0);
+        for (int clip = 0; clip < CLIPS; clip++)
+            assert_string_equal(all.texts[clip * CONDITIONS + i], alone.texts[clip]);
+        assert_memory_equal(&together[i].words, &one.words, sizeof one.words);
+        assert_memory_equal(&together[i].normalised, &one.normalised, sizeof one.normalised);
+        assert_int_equal(together[i].prompt_tokens, one.prompt_tokens);
+        assert_true(together[i].flops == one.flops && one.flops > 0);
+        assert_true(together[i].seconds > 0);
+        score_release(&together[i]);
+        score_release(&one);
+    }
+}
+
+/* Punctuation counts in the one rate and not in the other. */
+static void test_normalised(void **state)
+{
+    (void)state;
+    static struct told told;
+    char path[128], references[CLIPS][160];
+    const char *texts[CLIPS];
+    struct score score;
+    const struct condition k = {TASK_ASR, 4, 0, INFINITY, 1};
+    run(&score, &told, clips.manifest, &k, 1, 0);
+    score_release(&score);
+    for (int i = 0; i < CLIPS; i++) {
+        as_reference(references[i], told.texts[i], "- !");
+        texts[i] = references[i];
+    }
+    write_manifest(path, texts, NULL);
+    run(&score, &told, path, &k, 1, 0);
+    assert_int_equal(wer_errors(&score.words), 2 * CLIPS);
+    assert_int_equal(wer_errors(&score.normalised), 0);
+    score_release(&score);
 }
 
 static void test_conditions(void **state)
@@ -244,7 +295,7 @@ static void test_noise_is_needed(void **state)
     struct manifest manifest;
     struct score score;
     struct error err = {0};
-    const struct condition k = {TASK_ASR, 4, 0, 0};
+    const struct condition k = {TASK_ASR, 4, 0, 0, 1};
     const struct evaluate_options options = {.beam = {.beam = 1, .n_best = 1, .max_tokens = 1}};
     assert_int_equal(manifest_load(&manifest, clips.manifest, NULL, NULL, &err), 0);
     assert_int_equal(evaluate(&score, &k, 1, &transcriber, &manifest, &options, &err), ERROR_USAGE);
@@ -258,6 +309,8 @@ int main(void)
         cmocka_unit_test(test_failed_clip_is_deleted_words),
         cmocka_unit_test(test_silent_clip_fails_for_sound_alone),
         cmocka_unit_test(test_noise_is_the_seeds),
+        cmocka_unit_test(test_together_as_alone),
+        cmocka_unit_test(test_normalised),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_noise_is_needed),
     };

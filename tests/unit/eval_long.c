@@ -120,10 +120,10 @@ static double joined(enum task task, bool pauses, int *segments, double *seconds
         strbuf_addf(&text, "%s%s", i ? " " : "", manifest.entries[i % CLIPS].text);
     join_clips(&all, pauses, task_sees(task));
     double rate = error_rate(&all, task, text.data);
-    *segments = transcriber.segments;
+    *segments = transcriber.loaded->segments;
     *seconds = (double)all.samples / 16000;
-    for (int i = 0; i < transcriber.segments; i++)
-        assert_int_equal(transcriber.segment[i].overlap, 0);
+    for (int i = 0; i < transcriber.loaded->segments; i++)
+        assert_int_equal(transcriber.loaded->segment[i].overlap, 0);
     clip_release(&all);
     strbuf_release(&text);
     return rate;
