@@ -9,14 +9,23 @@
 #define FAMILY                                                                                     \
     "font-family=\"Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif\""
 
+/* Its bytes; one byte that is none is U+FFFD. */
+static size_t next_character(int32_t *code, const char *text, size_t length)
+{
+    size_t bytes = normalize_character(code, text, length);
+    if (!bytes)
+        *code = 0xfffd;
+    return bytes ? bytes : 1;
+}
+
 void plot_escape(struct strbuf *out, const char *text)
 {
     size_t length = strlen(text);
     while (length) {
         int32_t code;
-        size_t bytes = normalize_character(&code, text, length);
-        bool fits = bytes && (code >= 0x20 || code == '\t' || code == '\n') && code != 0x7f &&
-                    code != 0xfffe && code != 0xffff;
+        size_t bytes = next_character(&code, text, length);
+        bool fits = code != 0xfffd && (code >= 0x20 || code == '\t' || code == '\n') &&
+                    code != 0x7f && code != 0xfffe && code != 0xffff;
         if (!fits)
             strbuf_adds(out, "\xef\xbf\xbd");
         else if (code == '&')
@@ -31,7 +40,6 @@ void plot_escape(struct strbuf *out, const char *text)
             strbuf_adds(out, "&#39;");
         else
             strbuf_add(out, text, bytes);
-        bytes += !bytes;
         text += bytes;
         length -= bytes;
     }
@@ -93,6 +101,8 @@ static double advance(int32_t code)
 {
     if (code >= ' ' && code <= '~')
         return advances[code - ' '] / 1000.0;
+    if (code >= 0x2000 && code < 0x2e80)
+        return 1;                      /* punctuation and symbols */
     return code < 0x1100 ? 0.8 : 1.05; /* wide scripts and ideographs */
 }
 
@@ -100,9 +110,8 @@ double plot_text_width(const char *text, double size)
 {
     double width = 0;
     for (size_t length = strlen(text); length;) {
-        int32_t code = 0xfffd;
-        size_t bytes = normalize_character(&code, text, length);
-        bytes += !bytes;
+        int32_t code;
+        size_t bytes = next_character(&code, text, length);
         width += advance(code);
         text += bytes;
         length -= bytes;
@@ -121,9 +130,8 @@ void plot_text_fit(struct plot *p, double x, double y, const struct plot_font *f
     double used = font->size; /* of the "…" */
     size_t kept = 0;
     for (size_t length = strlen(text); length && kept < sizeof cut - 8;) {
-        int32_t code = 0xfffd;
-        size_t bytes = normalize_character(&code, text + kept, length);
-        bytes += !bytes;
+        int32_t code;
+        size_t bytes = next_character(&code, text + kept, length);
         used += advance(code) * font->size;
         if (used > width)
             break;

@@ -64,12 +64,13 @@ void plot_axis_linear(struct plot_axis *a, const char *label, double low, double
     high = or_zero(high);
     if (high - low <= 1e-9 * (fabs(low) + fabs(high)) + 1e-12)
         high = low + (fabs(low) > 0 ? fabs(low) / 10 : 1);
-    double step = round_step((high - low) / most);
-    double first = floor(low / step + 1e-9), last = ceil(high / step - 1e-9);
-    if (last - first > most)
-        step = round_step(step * 1.01);
-    first = floor(low / step + 1e-9);
-    last = ceil(high / step - 1e-9);
+    double step = round_step((high - low) / most), first, last;
+    for (;; step = round_step(step * 1.01)) {
+        first = floor(low / step + 1e-9);
+        last = ceil(high / step - 1e-9);
+        if (last - first <= most)
+            break;
+    }
     plot_axis_plain(a, label, first * step, last * step);
     for (double i = first; i <= last && a->tick_count < PLOT_MAX_TICKS; i++)
         number_tick(a, i * step, step_decimals(step));
@@ -353,11 +354,11 @@ static void draw_label(struct plot *p, struct boxes *all, const struct plot_pane
     const double width = plot_text_width(label, font.size), height = font.size;
     struct box best = {0};
     double least = INFINITY;
-    for (int i = 0; i < 24 && least > 0; i++) {
+    for (int i = 0; i < 48 && least > 0; i++) {
         double gap = (sides[i % 8][0] != 0 && sides[i % 8][1] != 0 ? 3.5 : 6) + 9 * (i / 8);
         double x = xy[0] + sides[i % 8][0] * gap + (sides[i % 8][0] - 1) / 2 * width;
         double y = xy[1] + sides[i % 8][1] * gap + (sides[i % 8][1] - 1) / 2 * height;
-        struct box box = {x, y, x + width, y + height, 2};
+        struct box box = {x, y, x + width, y + height, 50};
         double cost = covers(all, panel, &box) + 30 * (i / 8);
         if (cost < least) {
             least = cost;
