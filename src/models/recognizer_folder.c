@@ -9,6 +9,7 @@
 #include "models/part.h"
 #include "text/tokenizer.h"
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,40 @@ static int read_config(struct recognizer_config *config, const char *path, struc
         return rc;
     rc = config_from_json(config, text, path, err);
     memory_free(text);
+    return rc;
+}
+
+/* `text` with the members of `changes`, both JSON objects, laid over it: free. */
+static char *changed_json(const char *text, const char *changes)
+{
+    json_t *base = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *over = json_loads(changes, JSON_REJECT_DUPLICATES, NULL);
+    char *result = NULL;
+    if (base && over && json_object_update_recursive(base, over) == 0)
+        result = json_dumps(base, 0);
+    json_decref(base);
+    json_decref(over);
+    return result;
+}
+
+int recognizer_read_config(struct recognizer_config *config, const char *folder,
+                           const char *changes, struct error *err)
+{
+    struct folder_paths paths;
+    char *text = NULL;
+    size_t size;
+    int rc = folder_paths_init(&paths, folder, err);
+    if (rc != 0)
+        return rc;
+    rc = file_read(&text, &size, paths.config, CONFIG_LIMIT_BYTES, err);
+    char *changed = rc == 0 ? changed_json(text, changes) : NULL;
+    if (rc == 0 && !changed)
+        rc = error_set(err, ERROR_FORMAT, "%s: not a JSON object", paths.config);
+    if (rc == 0)
+        rc = config_from_json(config, changed, paths.config, err);
+    free(changed);
+    memory_free(text);
+    folder_paths_release(&paths);
     return rc;
 }
 
@@ -107,7 +142,8 @@ int recognizer_take_parts(struct recognizer *r, struct part *const *parts,
     return rc;
 }
 
-static int load_own(struct recognizer *r, struct error *err)
+/* some: what the file lacks, or has in another shape, is left for recognizer_start. */
+static int load_own(struct recognizer *r, bool some, struct error *err)
 {
     struct param_list all, own;
     param_list_init(&own, err);
@@ -116,7 +152,7 @@ static int load_own(struct recognizer *r, struct error *err)
         if (part_of(r, all.entries[i].name) < 0 || is_changed(r, &all.entries[i]))
             add(&own, &all.entries[i], 0);
     if (rc == 0 && (rc = own.code) == 0)
-        rc = params_borrow(&own, r->own, err);
+        rc = some ? params_borrow_some(&own, r->own, err) : params_borrow(&own, r->own, err);
     param_list_release(&own);
     param_list_release(&all);
     return rc;
@@ -148,13 +184,18 @@ static int open_parts(struct part *parts[CONFIG_PARTS], struct recognizer_config
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* changed: other settings than the folder's, or NULL. */
 static int open_model(struct recognizer **r, const struct folder_paths *paths, const char *folder,
-                      struct error *err)
+                      const struct recognizer_config *changed, struct error *err)
 {
     struct recognizer_config config;
     struct tokenizer *tokenizer;
     struct part *parts[CONFIG_PARTS] = {NULL};
-    int rc = read_config(&config, paths->config, err);
+    int rc = 0;
+    if (changed)
+        config = *changed;
+    else
+        rc = read_config(&config, paths->config, err);
     if (rc != 0 || (rc = tokenizer_load(&tokenizer, paths->tokenizer, err)) != 0)
         return rc;
     rc = open_parts(parts, &config, folder, err);
@@ -172,22 +213,40 @@ static int open_model(struct recognizer **r, const struct folder_paths *paths, c
         return rc;
     }
     rc = recognizer_take_parts(*r, parts, NULL, err);
-    return rc != 0 ? rc : load_own(*r, err);
+    return rc != 0 ? rc : load_own(*r, changed != NULL, err);
 }
 
-int recognizer_open(struct recognizer **r, const char *folder, struct error *err)
+static int open_folder(struct recognizer **r, const char *folder,
+                       const struct recognizer_config *changed, struct error *err)
 {
     struct folder_paths paths;
     *r = NULL;
     int rc = folder_paths_init(&paths, folder, err);
     if (rc != 0)
         return rc;
-    rc = open_model(r, &paths, folder, err);
+    rc = open_model(r, &paths, folder, changed, err);
     if (rc != 0) {
         recognizer_free(*r);
         *r = NULL;
     }
     folder_paths_release(&paths);
+    return rc;
+}
+
+int recognizer_open(struct recognizer **r, const char *folder, struct error *err)
+{
+    return open_folder(r, folder, NULL, err);
+}
+
+int recognizer_open_changed(struct recognizer **r, const char *folder,
+                            const struct recognizer_config *config, uint64_t seed,
+                            struct error *err)
+{
+    int rc = open_folder(r, folder, config, err);
+    if (rc == 0 && (rc = recognizer_start(*r, seed, err)) != 0) {
+        recognizer_free(*r);
+        *r = NULL;
+    }
     return rc;
 }
 
