@@ -100,7 +100,7 @@ def passages(paragraph, rng):
     piece, target = [], 0
     for clause in CLAUSE_END.split(paragraph):
         if not piece:
-            target = rng.choice((3, 7, 12, 16, 20, 24, 28, 32))
+            target = rng.choice((4, 9, 14, 20, 24, 28, 32, 34))
         piece.append(clause)
         count = sum(len(c.split()) for c in piece)
         if count > 36:
@@ -208,7 +208,8 @@ def plan(root, manifests, avoid, seed):
         source = min((s for s in SOURCES if pieces[s]), key=lambda s: spent[s] / SOURCES[s])
         spoken = clean(pieces[source].pop())
         words = spoken and words_of(spoken)
-        if words and len(words) <= 40 and not forbidden & five_words(words) and " ".join(words) not in seen:
+        few = words and len(words) < 6 and rng.random() < 0.75  # dictionaries have too many of these
+        if words and not few and len(words) <= 40 and not forbidden & five_words(words) and " ".join(words) not in seen:
             seen.add(" ".join(words))
             spent[source] += len(words)
             yield source, spoken, words
@@ -325,7 +326,8 @@ def make_clips(batch, folder, seed, voices):
             return record(clips, work, folder)
         except (subprocess.SubprocessError, OSError, EOFError, wave.Error) as error:
             reason = getattr(error, "stderr", b"") or b""
-            print(f"\nclips {batch[0][0]}-{batch[-1][0]} left out: {error} {reason.decode(errors='replace')}", file=sys.stderr)
+            print(f"\nclips {batch[0][0]}-{batch[-1][0]} left out: {error} {reason.decode(errors='replace')}",
+                  file=sys.stderr)
             return []
 
 
