@@ -10,7 +10,7 @@
 
 #define MAGIC "MOMEFEAT"
 
-enum { VERSION = 1, AUDIO = 0, VIDEO = 1, GROUP = 8 };
+enum { VERSION = 1, AUDIO = 0, VIDEO = 1 };
 
 static const uint64_t copies_seed = 7; /* not the run's: runs of several seeds share the files */
 
@@ -259,7 +259,7 @@ int features_cache_read(const struct features_cache *f, struct example *e, const
 
 /* ---- filling ----------------------------------------------------------------------------- */
 
-static int encode(const struct features_cache *f, struct recognizer *r, struct compute *c,
+static int encode(const struct features_cache *f, struct recognizer *r, const struct compute *c,
                   const struct example *e, const struct draw *d, int modality, struct error *err)
 {
     struct compute frozen = *c;
@@ -276,9 +276,7 @@ static int encode(const struct features_cache *f, struct recognizer *r, struct c
             r, &frozen, tensor_from(&frozen, e->pictures, TENSOR_SHAPE(1, e->frames, 88, 88, 1)),
             NULL);
     int64_t rows = e->frames * (modality == AUDIO ? 2 : 1);
-    int rc = write_file(f, states->data, key_of(f, d, modality), modality, rows, err);
-    arena_rewind(c->arena, 0);
-    return rc;
+    return write_file(f, states->data, key_of(f, d, modality), modality, rows, err);
 }
 
 /* What there is to make of a clip's copy: streams without a good file. */
@@ -307,52 +305,51 @@ static int missing_streams(unsigned *missing, const struct features_cache *f, st
                            f->stage->steps - 1, &random, err);
 }
 
-static int fill_group(const struct features_cache *f, struct recognizer *r, struct compute *c,
-                      const struct draw *draws, int count, struct error *err)
+/* One clip's copy, by one thread. */
+static int fill_one(const struct features_cache *f, struct recognizer *r, const struct compute *c,
+                    const struct draw *d, struct error *err)
 {
-    struct example examples[GROUP] = {0};
-    unsigned missing[GROUP] = {0};
-    int failed = 0;
+    struct example e = {0};
+    struct arena arena;
+    struct compute mine = *c;
+    unsigned missing = 0;
+    int rc = missing_streams(&missing, f, &e, d, err);
+    if (rc || !missing)
+        return rc;
+    mine.arena = &arena;
+    rc = arena_init(&arena, ARENA_DEFAULT_LIMIT, err);
+    for (int m = 0; !rc && m < 2; m++)
+        if (missing & stream_of(m))
+            rc = encode(f, r, &mine, &e, d, m, err);
+    arena_release(&arena);
+    example_release(&e);
+    return rc;
+}
+
+/* Clips side by side, each by one thread: they are short. */
+int features_cache_fill(const struct features_cache *f, struct recognizer *r,
+                        const struct compute *c, const struct dataset_progress *progress,
+                        struct error *err)
+{
+    const struct dataset *dataset = f->augment->dataset;
+    bool any = f->touched[AUDIO] || f->touched[VIDEO];
+    int copies = any ? f->stage->copies : 1, done = 0, failed = 0;
+    int total = f->streams ? dataset->count * copies : 0;
 #pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < total; i++) {
         struct error mine = {0};
-        int rc = missing_streams(&missing[i], f, &examples[i], &draws[i], &mine);
-        if (rc) {
+        const struct draw d = {
+            .sample = &dataset->samples[i / copies], .index = i / copies, .copy = i % copies};
+        int rc = __atomic_load_n(&failed, __ATOMIC_RELAXED) ? 0 : fill_one(f, r, c, &d, &mine);
 #pragma omp critical
-            {
+        {
+            if (!rc && !failed && progress->report(progress->arg, ++done, total, NULL))
+                rc = error_set(&mine, ERROR_CANCELLED, "stopped while encoding clips");
+            if (rc) {
                 failed = rc;
                 *err = mine;
             }
         }
     }
-    for (int i = 0; i < count; i++)
-        for (int m = 0; m < 2; m++)
-            if (!failed && missing[i] & stream_of(m))
-                failed = encode(f, r, c, &examples[i], &draws[i], m, err);
-    for (int i = 0; i < count; i++)
-        example_release(&examples[i]);
     return failed;
-}
-
-int features_cache_fill(const struct features_cache *f, struct recognizer *r, struct compute *c,
-                        const struct dataset_progress *progress, struct error *err)
-{
-    const struct dataset *dataset = f->augment->dataset;
-    bool any = f->touched[AUDIO] || f->touched[VIDEO];
-    int copies = any ? f->stage->copies : 1;
-    int64_t total = (int64_t)dataset->count * copies, done = 0;
-    int rc = 0;
-    while (f->streams && !rc && done < total) {
-        struct draw draws[GROUP];
-        int n = 0;
-        for (; n < GROUP && done < total; n++, done++) {
-            int index = (int)(done / copies);
-            draws[n] = (struct draw){
-                .sample = &dataset->samples[index], .index = index, .copy = (int)(done % copies)};
-        }
-        rc = fill_group(f, r, c, draws, n, err);
-        if (!rc && progress->report(progress->arg, (int)done, (int)total, NULL))
-            rc = error_set(err, ERROR_CANCELLED, "stopped while encoding clips");
-    }
-    return rc;
 }

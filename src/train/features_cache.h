@@ -45,9 +45,10 @@ void features_cache_release(struct features_cache *f); /* also fine on a zeroed 
 void features_cache_seed(struct random *random, int index, int copy);
 
 /* Makes what is missing. progress: done and total of files, as they are made; a return other than 0
-   cancels. Uses c->arena and rewinds it. */
-int features_cache_fill(const struct features_cache *f, struct recognizer *r, struct compute *c,
-                        const struct dataset_progress *progress, struct error *err);
+   cancels. c says device and precision. */
+int features_cache_fill(const struct features_cache *f, struct recognizer *r,
+                        const struct compute *c, const struct dataset_progress *progress,
+                        struct error *err);
 
 /* The states of a drawn example: sets e->audio_states, e->video_states. Thread-safe. */
 int features_cache_read(const struct features_cache *f, struct example *e, const struct draw *draw,
