@@ -316,7 +316,7 @@ int report_write(const char *path, const struct result *results, int count,
     rc = add_clips(&page, options->worst_clips, err);
     strbuf_adds(&page.html, "</body>\n</html>\n");
     if (!rc && page.html.failed)
-        rc = error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+        rc = error_set(err, ERROR_MEMORY, "%s: out of memory, or too large for a page", path);
     if (!rc && options->svg_folder)
         rc = save_drawings(&page, options->svg_folder, err);
     if (!rc)

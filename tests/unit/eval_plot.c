@@ -87,10 +87,10 @@ static void test_escape(void **state)
 static void test_text_fits(void **state)
 {
     (void)state;
-    const char *texts[] = {"a long name of a model that fits nowhere",
-                           "\xe6\x97\xa5\xe6\x9c\xac"
-                           "\xe8\xaa\x9e\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5",
-                           "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
+    const char *texts[] = {
+        "a long name of a model that fits nowhere",
+        "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5",
+        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
     const struct plot_font font = {.size = 12};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct plot p;
