@@ -349,14 +349,14 @@ static struct expert_report *reports_new(struct prefilled *out, const struct rec
     return reports;
 }
 
-static void collect_balance(struct prefilled *out, struct compute *c,
-                            const struct expert_report *reports, int layers)
+static void collect_scores(struct prefilled *out, struct compute *c,
+                           const struct expert_report *reports, int layers)
 {
     if (!reports || !c->tape)
         return;
-    out->balance = arena_alloc(c->arena, (size_t)layers * sizeof *out->balance);
+    out->scores = arena_alloc(c->arena, (size_t)layers * sizeof *out->scores);
     for (int i = 0; i < layers; i++)
-        out->balance[out->balance_count++] = reports[i].balance;
+        out->scores[i] = reports[i].scores;
 }
 
 static void open_slots(struct kv_cache *cache, const struct recognizer *r,
@@ -394,7 +394,7 @@ void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *
     x = llama_forward(&r->llm, &r->mome, c, x, &rows);
     out->logits = llama_head(&r->llm, c, op_gather_rows(c, x, s.logit, s.wanted));
     out->tokens = s.rows;
-    collect_balance(out, c, reports, r->mome.count);
+    collect_scores(out, c, reports, r->mome.count);
 }
 
 struct tensor *recognizer_step(struct recognizer *r, struct compute *c, const int32_t *tokens,

@@ -59,15 +59,13 @@ struct tensor *experts_forward(struct experts *e, struct compute *c, struct tens
     struct tensor *h = op_gelu(c, op_linear(c, x, &e->down, param_or_null(&e->down_bias)));
     if (e->routed > 0) {
         struct tensor *scores = op_softmax(c, route(e, c, x, runs, run_count));
-        float *share = report ? report->share : NULL;
-        if (c->tape && report && !share)
-            share = arena_alloc(c->arena, (size_t)e->routed * sizeof *share);
-        struct tensor *gates = op_top_k(c, scores, e->active, e->renormalise, share);
+        struct tensor *gates =
+            op_top_k(c, scores, e->active, e->renormalise, report ? report->share : NULL);
         h = op_gate_experts(c, h, gates, e->shared, e->bottleneck);
         if (e->down_bias.dims > 0)
             h = op_concat_columns(c, (struct tensor *[]){h, gates}, 2);
-        if (c->tape && report)
-            report->balance = op_load_balance(c, scores, share);
+        if (report)
+            report->scores = scores;
     }
     return op_linear(c, h, &e->up, param_or_null(&e->up_bias));
 }

@@ -38,9 +38,8 @@ struct experts_sizes {
 };
 
 struct expert_report {
-    struct tensor
-        *balance; /* [1]: the load-balancing term; only with a tape, and with routed ones */
-    float *share; /* [Nr]: f_n, filled if not NULL */
+    struct tensor *scores; /* [rows, Nr]: s, for op_load_balance; NULL: none routed */
+    float *share;          /* [Nr]: f_n, filled if not NULL */
 };
 
 void experts_init(struct experts *e, const struct experts_sizes *s);

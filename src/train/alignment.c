@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#define SHARPNESS 16 /* logits between a hit and a token far off, at the mean size of embeddings   \
-                      */
+#define SHARPNESS                                                                                  \
+    16 /* logits between a hit and a token far off, at the mean size of embeddings                 \
+        */
 
 /* ---- the table --------------------------------------------------------------------------- */
 
@@ -105,7 +106,7 @@ struct targets {
 };
 
 static void targets_init(struct targets *t, const struct alignment *a, struct compute *c,
-                         const struct alignment_batch *b, const struct span *spans)
+                         const struct alignment_batch *b, const struct span *spans, double clips)
 {
     int64_t total = 0;
     for (int i = 0; i < b->count; i++)
@@ -124,11 +125,9 @@ static void targets_init(struct targets *t, const struct alignment *a, struct co
             t->ids[at + k] = a->column[e->ids[k]];
         t->states[t->count] = spans[i];
         t->labels[t->count] = (struct span){at, e->id_count};
-        t->weight[t->count++] = 1.0f / (float)e->id_count;
+        t->weight[t->count++] = (float)(1 / clips / e->id_count);
         at += e->id_count;
     }
-    for (int i = 0; i < t->count; i++)
-        t->weight[i] /= (float)t->count;
 }
 
 static struct tensor *rate_loss(const struct alignment *a, struct compute *c, struct projector *p,
@@ -154,14 +153,15 @@ struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, s
     struct tensor *terms[2 * CONFIG_MAX_RATES];
     float factors[2 * CONFIG_MAX_RATES];
     const struct projector_config *p = &r->config.projector;
-    int count = 0;
+    int count = 0, all = 0;
     for (int m = 0; m < 2; m++) {
         struct tensor *states = m ? b->video : b->audio;
         struct targets t;
+        int rates = m ? p->video_rate_count : p->audio_rate_count;
+        all += b->clips[m] > 0 ? rates : 0;
         if (!states)
             continue;
-        targets_init(&t, a, c, b, m ? b->video_spans : b->audio_spans);
-        int rates = m ? p->video_rate_count : p->audio_rate_count;
+        targets_init(&t, a, c, b, m ? b->video_spans : b->audio_spans, b->clips[m]);
         for (int i = 0; t.count && i < rates; i++) {
             struct projector *projector = m ? &r->video_projectors[i] : &r->audio_projectors[i];
             struct tensor *loss = rate_loss(a, c, projector, states, &t);
@@ -170,6 +170,6 @@ struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, s
         }
     }
     for (int i = 0; i < count; i++)
-        factors[i] = 1.0f / (float)count;
+        factors[i] = 1.0f / (float)all;
     return count ? op_weighted_sum(c, terms, factors, count) : NULL;
 }

@@ -37,6 +37,7 @@ struct alignment_batch {
     const struct span *audio_spans;
     struct tensor *video;
     const struct span *video_spans;
+    const double *clips; /* [2] with sound, with pictures: in the step that this is a part of */
 };
 
 /* Scalar, or NULL where there is nothing to align. */

@@ -127,9 +127,9 @@ static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
                         : recognizer_encode_video(r, how, x, lengths);
 }
 
-static double accuracy(const struct tensor *logits, const int32_t *labels)
+static double count_right(const struct tensor *logits, const int32_t *labels)
 {
-    int64_t rows = tensor_rows(logits), width = tensor_width(logits), right = 0, known = 0;
+    int64_t rows = tensor_rows(logits), width = tensor_width(logits), right = 0;
     for (int64_t r = 0; r < rows; r++) {
         if (labels[r] < 0)
             continue;
@@ -138,29 +138,32 @@ static double accuracy(const struct tensor *logits, const int32_t *labels)
         for (int64_t k = 1; k < width; k++)
             if (row[k] > row[best])
                 best = k;
-        known++;
         right += best == labels[r];
     }
-    return known ? (double)right / (double)known : -1;
+    return (double)right;
 }
 
-static bool any_label(const struct encoded *e)
+static int64_t count_known(const int32_t *labels, int64_t count)
 {
-    int64_t rows = tensor_rows(e->states);
-    for (int64_t r = 0; r < rows; r++)
-        if (e->labels[r] >= 0)
-            return true;
-    return false;
+    int64_t known = 0;
+    for (int64_t i = 0; i < count; i++)
+        known += labels[i] >= 0;
+    return known;
 }
 
+/* The mean over this part's labels; *share: of them in the step's. */
 static struct tensor *frame_loss(struct recognizer *r, struct compute *c, const struct encoded *e,
-                                 bool audio, double *right)
+                                 bool audio, const struct totals *totals, double *share,
+                                 double *accuracy)
 {
-    if (!e->states || !any_label(e))
+    int64_t known = e->states ? count_known(e->labels, tensor_rows(e->states)) : 0;
+    if (!known)
         return NULL;
+    double all = totals->of[TOTAL_LABELS + !audio];
     struct tensor *logits =
         audio ? recognizer_audio_head(r, c, e->states) : recognizer_video_head(r, c, e->states);
-    *right = accuracy(logits, e->labels);
+    *accuracy = count_right(logits, e->labels) / all;
+    *share = (double)known / all;
     return op_cross_entropy(c, logits, e->labels, NULL, 0);
 }
 
@@ -211,14 +214,15 @@ static struct tensor *text_loss(struct recognizer *r, struct compute *c, const s
 {
     int count;
     struct request *requests = make_requests(&count, c, b, audio, video);
-    if (!count || b->weight <= 0)
+    double all = b->totals->of[TOTAL_WEIGHT];
+    if (!count || all <= 0)
         return NULL;
     recognizer_prefill(r, c, audio->states, video->states, requests, count, NULL, out);
     float *weight = arena_alloc(c->arena, (size_t)tensor_rows(out->logits) * sizeof *weight);
     for (int q = 0; q < count; q++)
         for (int64_t i = 0; i < out->spans[q].length; i++)
             weight[out->spans[q].start + i] =
-                (float)(requests[q].weight / b->weight / (double)out->spans[q].length);
+                (float)(requests[q].weight / all / (double)out->spans[q].length);
     return op_cross_entropy(c, out->logits, out->targets, weight, (float)stage->smoothing);
 }
 
@@ -228,13 +232,15 @@ struct terms {
     int count;
 };
 
-static void add_term(struct terms *t, struct tensor *loss, double factor, double *measure)
+/* share: the step's loss is the sum of the parts' times their shares. */
+static void add_term(struct terms *t, struct tensor *loss, double weight, double share,
+                     double *measure)
 {
     if (!loss)
         return;
-    *measure = loss->data[0];
+    *measure = loss->data[0] * share;
     t->terms[t->count] = loss;
-    t->factors[t->count++] = (float)factor;
+    t->factors[t->count++] = (float)(weight * share);
 }
 
 static struct tensor *mean(struct compute *c, struct tensor *const *terms, int count)
@@ -243,6 +249,31 @@ static struct tensor *mean(struct compute *c, struct tensor *const *terms, int c
     for (int i = 0; i < count; i++)
         share[i] = 1.0f / (float)count;
     return op_weighted_sum(c, terms, share, count);
+}
+
+/* L_B of this rank's rows, f_n over those of all ranks; *share: of the former in the latter. */
+static struct tensor *balance_loss(const struct recognizer *r, struct compute *c,
+                                   const struct batch *b, const struct prefilled *filled,
+                                   double *share)
+{
+    int layers = r->mome.count, routed = r->config.mome.routed, count = layers * routed;
+    if (!count)
+        return NULL;
+    float *sums = arena_alloc(c->arena, (size_t)(count + 1) * sizeof *sums);
+    float rows = (float)filled->tokens;
+    for (int i = 0; i < count; i++)
+        sums[i] = rows > 0 ? filled->expert_share[i] * rows : 0;
+    sums[count] = rows;
+    distributed_sum_floats(b->distributed, sums, count + 1);
+    if (rows == 0)
+        return NULL;
+    for (int i = 0; i < count; i++)
+        sums[i] /= sums[count];
+    *share = rows / sums[count];
+    struct tensor **terms = arena_alloc(c->arena, (size_t)layers * sizeof *terms);
+    for (int i = 0; i < layers; i++)
+        terms[i] = op_load_balance(c, filled->scores[i], sums + i * routed);
+    return mean(c, terms, layers);
 }
 
 struct tensor *objective(struct recognizer *r, struct compute *c, const struct batch *b,
@@ -255,33 +286,97 @@ struct tensor *objective(struct recognizer *r, struct compute *c, const struct b
     const bool text = stage->text_weight > 0;
     double frame_weight = schedule_frame_weight(stage, step);
     double align_weight = alignment ? schedule_align_weight(stage, step) : 0;
-    *m = (struct measures){.audio_accuracy = -1, .video_accuracy = -1};
+    double share = 0;
+    *m = (struct measures){0};
 
     if (text || align_weight > 0 || stage->parts & TRAIN_AUDIO)
         encode(&audio, r, c, b, true, stage->parts & TRAIN_AUDIO);
     if (text || align_weight > 0 || stage->parts & TRAIN_VIDEO)
         encode(&video, r, c, b, false, stage->parts & TRAIN_VIDEO);
-    if (frame_weight > 0 && stage->parts & TRAIN_AUDIO)
-        add_term(&t, frame_loss(r, c, &audio, true, &m->audio_accuracy), frame_weight,
-                 &m->audio_frames);
-    if (frame_weight > 0 && stage->parts & TRAIN_VIDEO)
-        add_term(&t, frame_loss(r, c, &video, false, &m->video_accuracy), frame_weight,
-                 &m->video_frames);
+    if (frame_weight > 0 && stage->parts & TRAIN_AUDIO) {
+        struct tensor *ce = frame_loss(r, c, &audio, true, b->totals, &share, &m->audio_accuracy);
+        add_term(&t, ce, frame_weight, share, &m->audio_frames);
+    }
+    if (frame_weight > 0 && stage->parts & TRAIN_VIDEO) {
+        struct tensor *ce = frame_loss(r, c, &video, false, b->totals, &share, &m->video_accuracy);
+        add_term(&t, ce, frame_weight, share, &m->video_frames);
+    }
     if (align_weight > 0) {
-        const struct alignment_batch batch = {b->examples, b->count,     audio.states,
-                                              audio.spans, video.states, video.spans};
-        add_term(&t, alignment_loss(alignment, r, c, &batch), align_weight, &m->align);
+        const struct alignment_batch batch = {.examples = b->examples,
+                                              .count = b->count,
+                                              .audio = audio.states,
+                                              .audio_spans = audio.spans,
+                                              .video = video.states,
+                                              .video_spans = video.spans,
+                                              .clips = b->totals->of + TOTAL_ALIGNED};
+        add_term(&t, alignment_loss(alignment, r, c, &batch), align_weight, 1, &m->align);
     }
     if (text)
-        add_term(&t, text_loss(r, c, b, &audio, &video, stage, &filled), stage->text_weight,
+        add_term(&t, text_loss(r, c, b, &audio, &video, stage, &filled), stage->text_weight, 1,
                  &m->text);
-    m->tokens = filled.tokens;
-    if (filled.balance_count && stage->parts & TRAIN_MOME && stage->load_balance > 0)
-        add_term(&t, mean(c, filled.balance, filled.balance_count), stage->load_balance,
-                 &m->balance);
+    m->tokens = (double)filled.tokens;
+    if (text && stage->parts & TRAIN_MOME && stage->load_balance > 0) {
+        struct tensor *balance = balance_loss(r, c, b, &filled, &share);
+        add_term(&t, balance, stage->load_balance, share * b->part, &m->balance);
+    }
+    m->losses = t.count;
     if (!t.count)
         return NULL;
     struct tensor *loss = op_weighted_sum(c, t.terms, t.factors, t.count);
     m->loss = loss->data[0];
     return loss;
+}
+
+static bool is_aligned(const struct example *e, bool audio)
+{
+    return e->id_count && (audio ? e->mel || e->audio_states : e->pictures || e->video_states);
+}
+
+void totals_add(struct totals *totals, const struct draw *draws, const struct example *examples,
+                int count)
+{
+    totals->of[TOTAL_WEIGHT] += draw_weight(draws, count);
+    for (int i = 0; i < count; i++) {
+        const struct example *e = &examples[i];
+        for (int m = 0; m < 2; m++)
+            totals->of[TOTAL_ALIGNED + m] += is_aligned(e, m == 0);
+        if (e->mel)
+            totals->of[TOTAL_LABELS] += (double)count_known(e->audio_label, 2 * e->frames);
+        if (e->pictures)
+            totals->of[TOTAL_LABELS + 1] += (double)count_known(e->video_label, e->frames);
+    }
+}
+
+void measures_add(struct measures *sum, const struct measures *part)
+{
+    sum->loss += part->loss;
+    sum->text += part->text;
+    sum->audio_frames += part->audio_frames;
+    sum->video_frames += part->video_frames;
+    sum->balance += part->balance;
+    sum->align += part->align;
+    sum->audio_accuracy += part->audio_accuracy;
+    sum->video_accuracy += part->video_accuracy;
+    sum->tokens += part->tokens;
+    sum->losses += part->losses;
+}
+
+void measures_finish(struct measures *m, const struct totals *totals,
+                     const struct stage_config *stage, struct distributed *distributed)
+{
+    double *all[] = {&m->loss,    &m->text,  &m->audio_frames,   &m->video_frames,
+                     &m->balance, &m->align, &m->audio_accuracy, &m->video_accuracy,
+                     &m->tokens,  &m->losses};
+    enum { COUNT = sizeof all / sizeof *all };
+    double sums[COUNT];
+    bool frames = stage->frame_weight[0] > 0 || stage->frame_weight[1] > 0;
+    for (int i = 0; i < COUNT; i++)
+        sums[i] = *all[i];
+    distributed_sum(distributed, sums, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *all[i] = sums[i];
+    if (!frames || !(stage->parts & TRAIN_AUDIO) || totals->of[TOTAL_LABELS] == 0)
+        m->audio_accuracy = -1;
+    if (!frames || !(stage->parts & TRAIN_VIDEO) || totals->of[TOTAL_LABELS + 1] == 0)
+        m->video_accuracy = -1;
 }

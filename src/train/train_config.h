@@ -79,7 +79,10 @@ struct stage_config {
     double snr_low[2], snr_high; /* dB; lowest SNR: from, to over the first noise_ramp */
     double noise_ramp;           /* share of the stage's steps */
     struct augment_config augment;
+    int accumulate; /* a step is computed in so many parts, one after the other: less memory */
     int64_t validate_every; /* steps; 0: only at the stage's end */
+    int average; /* at its end the stage takes the mean of its last so many validated weights
+                    (train/average); 0: the last alone */
 };
 
 struct source_config {

@@ -67,7 +67,7 @@ int train_log_step(struct train_log *log, const struct train_report *r, struct e
         add_number(line, "rate", r->rate);
         add_number(line, "clips_per_second", r->clips_per_second);
     }
-    bool bad = !line || json_dumpf(line, log->stream, JSON_REAL_PRECISION(6)) ||
+    bool bad = !line || json_dumpf(line, log->stream, JSON_REAL_PRECISION(9)) ||
                fputc('\n', log->stream) == EOF || fflush(log->stream);
     json_decref(line);
     return bad ? error_set(err, ERROR_IO, "%s: cannot write: %s", log->path, strerror(errno)) : 0;

@@ -11,9 +11,11 @@
  *     log.jsonl               one object a step, and one a validation
  *     best/                   the model folder with the lowest validation WER of the last stage
  *                             (without validation: the model at its end)
+ *     average/                what a stage with "average" keeps of its last validations
  *
  * All randomness of a step is drawn from (seed, stage, step), so a resumed run does exactly what an
- * uninterrupted one does.
+ * uninterrupted one does. Of several ranks (train/distributed) the first alone writes; the folder
+ * must be one that all can read.
  */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
@@ -36,7 +38,8 @@ struct train_report {
 struct train_options {
     bool resume;        /* go on from the output folder's checkpoint, if it is there */
     int64_t most_steps; /* stop after so many steps in this call; 0: no limit (for tests) */
-    /* After each step, and each validation. A return other than 0 saves and stops:
+    struct distributed *distributed; /* NULL: this process alone; else collective */
+    /* On rank 0, after each step, and each validation. A return other than 0 saves and stops:
        ERROR_CANCELLED. */
     int (*step)(void *arg, const struct train_report *report);
     /* While clips are read, and for remarks (text not NULL). As dataset_progress. */
