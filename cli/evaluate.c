@@ -1,45 +1,67 @@
-/* mome evaluate --manifest TSV: error rates per task, rate and noise: a table, and JSON for
- * programs. */
+/* mome evaluate --manifest TSV: error rates per task, rate, noise and seed: a table, and a result
+ * file (eval/result.h) for `mome compare`, `mome report` and other programs. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "eval/evaluate.h"
+#include "eval/result.h"
+#include "models/params.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-#define MAX_CONDITIONS 1024
+enum { MAX_CONDITIONS = 1024, MAX_SEEDS = 64 };
 
 static const char help_text[] =
     "usage: mome evaluate --manifest TSV [OPTIONS]\n\n"
-    "Word error rates of a model over a manifest (columns path, text), for every task, rate and\n"
-    "noise level asked for, with 95 % bootstrap intervals.\n\n"
+    "Word error rates of a model over a manifest (columns path, text), for every task, rate, "
+    "noise\n"
+    "level and seed asked for, with 95 % bootstrap intervals and what each costs.\n\n"
     "  mome evaluate --manifest test.tsv --task asr,vsr,avsr --rates all --beam 5\n"
     "  mome evaluate --manifest test.tsv --task asr,avsr --rate 4,2 --noise babble.flac --snr "
-    "clean,0,-5\n\n";
+    "clean,0,-5 \\\n"
+    "                --seeds 1,2,3 --json result.json\n\n"
+    "WER compares words in lower case as white space divides them; norm WER compares them without\n"
+    "punctuation; CER compares characters. TFLOPs are counted from the model's shapes, for a "
+    "clip.\n"
+    "ms/clip and RTF (time / length of the sound) are shares: all conditions of a clip are "
+    "decoded\n"
+    "as one batch, its sounds and pictures are encoded once. --batch 1 measures each alone.\n\n";
 static const char help_more[] =
     "  --manifest TSV   the clips\n"
-    "  --json FILE      write the results there: {\"results\": [{task, audio_rate, video_rate, "
-    "snr_db\n"
-    "                   (null: clean), wer, wer_low, wer_high, cer, words, errors, clips, failed,\n"
-    "                   prompt_tokens, media_tokens, seconds, rtf}]}\n"
+    "  --json FILE      write the result there, every hypothesis included: `mome compare A B` "
+    "says\n"
+    "                   whether two differ, `mome report` draws them\n"
+    "  --name NAME      of the model in that file (default: the folder's)\n"
     "  --hypotheses F   write every clip's text and result there, in columns with tabs between\n"
     "  --example        show the first clip's text in every row\n"
     "  --clips N        only so many clips, evenly taken\n"
-    "  --seed N         of the noise's offsets and the bootstrap (default 1)\n"
+    "  --seeds N,...    of the noise's offsets; each is a row of its own (default 1). The first "
+    "is\n"
+    "                   the bootstrap's as well; where nothing is mixed in, there is only that "
+    "one\n"
+    "  --batch N        decode so many conditions at once (default: 64 beams)\n"
     "  --cache DIR      keep decoded clips there between runs\n";
+
+struct arguments {
+    const char *manifest, *json, *hypotheses, *name;
+    struct evaluate_options options;
+    bool example;
+    int clips, batch;
+    int64_t seeds[MAX_SEEDS];
+    int seed_count;
+};
 
 struct run {
     struct progress progress;
-    struct file_writer hypotheses;  /* stream NULL: not wanted */
-    const char *example_path;       /* of the first clip, once it is known */
-    char *examples[MAX_CONDITIONS]; /* its result in each condition, in order; --example */
-    int example_count;
+    struct file_writer hypotheses; /* stream NULL: not wanted */
+    const struct condition *conditions;
+    struct result result;
 };
 
 static int report(void *arg, int64_t done, int64_t total, const char *note)
@@ -51,162 +73,312 @@ static int report(void *arg, int64_t done, int64_t total, const char *note)
     return interrupted();
 }
 
-static void utterance(void *arg, const struct manifest_entry *entry, const struct condition *k,
-                      const char *hypothesis)
-{
-    struct run *run = arg;
-    if (!run->example_path)
-        run->example_path = entry->path;
-    if (run->example_path == entry->path && run->example_count < MAX_CONDITIONS)
-        run->examples[run->example_count++] = memory_strdup(hypothesis);
-    if (!run->hypotheses.stream)
-        return;
-    char rate[SESSION_NAME], noise[SESSION_NAME];
-    session_rate_name(rate, k->audio_rate, k->video_rate);
-    session_noise_name(noise, k->snr_db);
-    fprintf(run->hypotheses.stream, "%s\t%s\t%s\t%s\t%s\t%s\n", entry->path, task_name(k->task),
-            rate, noise, entry->text, hypothesis);
-}
-
-static json_t *score_json(const struct score *s)
-{
-    const struct condition *k = &s->condition;
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "task",
-        task_name(k->task), "audio_rate", k->audio_rate ? json_integer(k->audio_rate) : json_null(),
-        "video_rate", k->video_rate ? json_integer(k->video_rate) : json_null(), "snr_db",
-        isfinite(k->snr_db) ? json_real(k->snr_db) : json_null(), "wer", wer_rate(&s->words),
-        "wer_low", s->interval.low, "wer_high", s->interval.high, "cer", wer_rate(&s->characters),
-        "words", (json_int_t)s->words.length, "errors", (json_int_t)wer_errors(&s->words), "clips",
-        (json_int_t)s->clips, "failed", (json_int_t)s->failed, "prompt_tokens",
-        s->clips ? (double)s->prompt_tokens / (double)s->clips : 0.0, "media_tokens",
-        s->clips ? (double)s->media_tokens / (double)s->clips : 0.0, "seconds", s->seconds, "rtf",
-        s->audio_seconds > 0 ? s->seconds / s->audio_seconds : 0.0);
-}
-
-static int write_json(const char *path, const struct session *s, const char *manifest,
-                      const struct score *scores, int count, struct error *err)
-{
-    json_t *results = json_array();
-    for (int i = 0; i < count; i++)
-        json_array_append_new(results, score_json(&scores[i]));
-    json_t *root = json_pack("{s:s, s:i, s:s?, s:o}", "manifest", manifest, "beam", s->beam.beam,
-                             "noise", s->noise_path, "results", results);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
-    int rc = text ? file_write(path, text, strlen(text), err)
-                  : error_set(err, ERROR_MEMORY, "out of memory");
-    free(text);
-    json_decref(root);
-    return rc;
-}
-
-static void print_table(const struct score *scores, int count, char *const *examples)
-{
-    printf("task  rate    noise      WER %%   95 %% interval   words  tokens  ms/clip  failed%s\n",
-           examples ? "  the first clip" : "");
-    for (int i = 0; i < count; i++) {
-        const struct score *s = &scores[i];
-        const struct condition *k = &s->condition;
-        char rate[SESSION_NAME], noise[SESSION_NAME];
-        session_rate_name(rate, k->audio_rate, k->video_rate);
-        session_noise_name(noise, k->snr_db);
-        double clips = s->clips ? (double)s->clips : 1;
-        printf("%-5s %-7s %-8s %7.2f   %5.1f - %5.1f  %6lld  %6.1f  %7.1f  %6lld  %s\n",
-               task_name(k->task), rate, noise, 100 * wer_rate(&s->words), 100 * s->interval.low,
-               100 * s->interval.high, (long long)s->words.length, (double)s->prompt_tokens / clips,
-               1e3 * s->seconds / clips, (long long)s->failed,
-               examples && examples[i] ? examples[i] : "");
-    }
-}
-
-/* Conditions in the order task, SNR, rate: the same encoder input stands together. */
-static int make_conditions(struct condition *list, const struct session *s, struct error *err)
-{
-    const struct recognizer_config *config = &s->recognizer->config;
-    const int richest = !config->has_video ? TASK_ASR : !config->has_audio ? TASK_VSR : TASK_AVSR;
-    int count = 0;
-    for (int task = 0; task < TASK_COUNT; task++) {
-        bool wanted = s->automatic ? task == richest : s->tasks[task];
-        for (int i = 0; wanted && count >= 0 && i < (task_hears(task) ? s->snr_count : 1); i++) {
-            const double clean = INFINITY;
-            int pairs[SESSION_MAX_PAIRS][2];
-            int n = session_rates(s, task, pairs, err);
-            for (int p = 0; n > 0 && count >= 0 && p < n; p++)
-                count =
-                    conditions_add(list, count, MAX_CONDITIONS, s->recognizer, task, pairs[p][0],
-                                   pairs[p][1], task_hears(task) ? &s->snrs[i] : &clean, 1, err);
-            count = n < 0 ? n : count;
-        }
-    }
-    return count;
-}
-
-struct arguments {
-    const char *manifest, *json, *hypotheses;
-    struct evaluate_options options;
-    bool example;
-    int clips, seed;
-};
-
 static void note_line(void *arg, const char *message)
 {
     progress_note(&((struct run *)arg)->progress, message);
 }
 
+/* Into the result's clips, and a line of the file. */
+static void utterance(void *arg, const struct utterance *u)
+{
+    struct run *run = arg;
+    const struct condition *k = &run->conditions[u->condition];
+    struct result_clip *clip = &run->result.clips[u->clip];
+    const char **hypotheses = (const char **)clip->hypotheses;
+    if (!hypotheses) {
+        hypotheses = result_array(&run->result, run->result.row_count, sizeof *hypotheses);
+        *clip = (struct result_clip){.path = result_text(&run->result, u->entry->path),
+                                     .text = result_text(&run->result, u->entry->text),
+                                     .seconds = u->seconds,
+                                     .hypotheses = hypotheses};
+    }
+    hypotheses[u->condition] = result_text(&run->result, u->hypothesis);
+    if (!run->hypotheses.stream)
+        return;
+    char rate[SESSION_NAME], noise[SESSION_NAME];
+    session_rate_name(rate, k->audio_rate, k->video_rate);
+    session_noise_name(noise, k->snr_db);
+    fprintf(run->hypotheses.stream, "%s\t%s\t%s\t%s\t%s\t%s\n", u->entry->path, task_name(k->task),
+            rate, noise, u->entry->text, u->hypothesis);
+}
+
+/* ---- the result -------------------------------------------------------------------------- */
+
+static void fill_row(struct result *r, struct result_row *row, const struct score *s)
+{
+    const struct condition *k = &s->condition;
+    const double clips = s->clips ? (double)s->clips : 1;
+    struct result_utterance *utterances = result_array(r, s->clips, sizeof *utterances);
+    for (int64_t i = 0; i < s->clips; i++)
+        utterances[i] =
+            (struct result_utterance){wer_errors(&s->utterances[i]), s->utterances[i].length};
+    *row = (struct result_row){
+        .task = k->task,
+        .audio_rate = k->audio_rate,
+        .video_rate = k->video_rate,
+        .snr_db = k->snr_db,
+        .seed = (int64_t)k->seed,
+        .wer = wer_rate(&s->words),
+        .wer_low = s->interval.low,
+        .wer_high = s->interval.high,
+        .wer_normalised = wer_rate(&s->normalised),
+        .cer = wer_rate(&s->characters),
+        .words = s->words.length,
+        .errors = wer_errors(&s->words),
+        .clips = s->clips,
+        .failed = s->failed,
+        .prompt_tokens = (double)s->prompt_tokens / clips,
+        .media_tokens = (double)s->media_tokens / clips,
+        .tflops = 1e-12 * s->flops / clips,
+        .seconds = s->seconds,
+        .audio_seconds = s->audio_seconds,
+        .rtf = s->audio_seconds > 0 ? s->seconds / s->audio_seconds : 0,
+        .utterances = utterances,
+        .utterance_count = s->clips,
+    };
+}
+
+/* The last part of a path. */
+static const char *last_part(struct result *r, const char *path)
+{
+    size_t end = strlen(path), start;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    for (start = end; start > 0 && path[start - 1] != '/';)
+        start--;
+    char *copy = memory_strdup(path + start);
+    if (!copy)
+        return "";
+    copy[end - start] = 0;
+    const char *kept = result_text(r, copy);
+    memory_free(copy);
+    return kept;
+}
+
+/* Where the experts are, or what there is instead. */
+static const char *placement(const struct recognizer_config *config)
+{
+    static const char *const names[MOME_PLACEMENTS] = {"none", "mhsa", "ffn", "layer"};
+    const struct lora_config *l = &config->lora;
+    if (config->mome.placement != MOME_NONE || !l->inner)
+        return names[config->mome.placement];
+    return !l->per_rate ? "lora"
+           : l->global  ? "lora, one for all and one a rate"
+                        : "lora, one a rate";
+}
+
+static void fill_head(struct result *r, const struct session *s, const struct arguments *a)
+{
+    struct param_counter counter;
+    struct rusage usage;
+    param_counter_init(&counter);
+    recognizer_params(s->recognizer, &counter.visitor);
+    r->name = a->name ? result_text(r, a->name) : last_part(r, s->folder);
+    r->folder = result_text(r, s->folder);
+    r->placement = placement(&s->recognizer->config);
+    r->parameters = counter.parameters;
+    recognizer_adapter_parameters(s->recognizer, &r->adapter_parameters, &r->active_parameters);
+    r->manifest = result_text(r, a->manifest);
+    r->noise = s->noise_path ? result_text(r, s->noise_path) : NULL;
+    r->beam = s->beam.beam;
+    r->seeds = a->seeds;
+    r->seed_count = a->seed_count;
+    getrusage(RUSAGE_SELF, &usage);
+    r->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+}
+
+static void print_table(const struct result *r, bool example)
+{
+    const bool seeds = r->seed_count > 1;
+    printf("task  rate    noise   %s   WER %%   95 %% interval  norm %%   CER %%   words  tokens  "
+           "TFLOPs  ms/clip     RTF  failed%s\n",
+           seeds ? "  seed" : "", example ? "  the first clip" : "");
+    for (int i = 0; i < r->row_count; i++) {
+        const struct result_row *row = &r->rows[i];
+        char rate[SESSION_NAME], noise[SESSION_NAME], seed[SESSION_NAME] = "";
+        session_rate_name(rate, row->audio_rate, row->video_rate);
+        session_noise_name(noise, row->snr_db);
+        if (seeds)
+            snprintf(seed, sizeof seed, "  %4lld", (long long)row->seed);
+        printf("%-5s %-7s %-8s%s  %6.2f   %5.1f - %5.1f  %6.2f  %6.2f  %6lld  %6.1f  %6.3f  %7.1f  "
+               "%6.3f  %6lld  %s\n",
+               task_name(row->task), rate, noise, seed, 100 * row->wer, 100 * row->wer_low,
+               100 * row->wer_high, 100 * row->wer_normalised, 100 * row->cer,
+               (long long)row->words, row->prompt_tokens, row->tflops,
+               1e3 * row->seconds / (row->clips ? (double)row->clips : 1), row->rtf,
+               (long long)row->failed, example && r->clip_count ? r->clips[0].hypotheses[i] : "");
+    }
+}
+
+/* ---- the run ----------------------------------------------------------------------------- */
+
+/* One task's, in the order noise, seed, rate. */
+static int add_task(struct condition *list, int count, const struct session *s,
+                    const struct arguments *a, enum task task, struct error *err)
+{
+    const double clean = INFINITY;
+    int pairs[SESSION_MAX_PAIRS][2];
+    int rates = session_rates(s, task, pairs, err);
+    if (rates < 0)
+        return rates;
+    for (int i = 0; i < (task_hears(task) ? s->snr_count : 1); i++) {
+        const double *snr = task_hears(task) ? &s->snrs[i] : &clean;
+        for (int seed = 0; seed < (isfinite(*snr) ? a->seed_count : 1); seed++)
+            for (int p = 0; p < rates; p++) {
+                count = conditions_add(list, count, MAX_CONDITIONS, s->recognizer, task,
+                                       pairs[p][0], pairs[p][1], snr, 1, err);
+                if (count < 0)
+                    return count;
+                list[count - 1].seed = (uint64_t)a->seeds[seed];
+            }
+    }
+    return count;
+}
+
+static int make_conditions(struct condition *list, const struct session *s,
+                           const struct arguments *a, struct error *err)
+{
+    const struct recognizer_config *config = &s->recognizer->config;
+    const int richest = !config->has_video ? TASK_ASR : !config->has_audio ? TASK_VSR : TASK_AVSR;
+    int count = 0;
+    for (int task = 0; count >= 0 && task < TASK_COUNT; task++)
+        if (s->automatic ? task == richest : s->tasks[task])
+            count = add_task(list, count, s, a, (enum task)task, err);
+    return count;
+}
+
+/* Evaluates, and writes and shows the result. */
+static int run_conditions(struct run *run, struct session *s, struct arguments *a,
+                          const struct manifest *manifest, int count, struct error *err)
+{
+    static struct score scores[MAX_CONDITIONS];
+    struct result *r = &run->result;
+    int64_t clips = a->clips && a->clips < manifest->count ? a->clips : manifest->count;
+    r->row_count = count;
+    r->rows = result_array(r, count, sizeof *r->rows);
+    r->clip_count = clips;
+    r->clips = result_array(r, clips, sizeof *r->clips);
+    a->options.noise = &s->noise;
+    a->options.beam = s->beam;
+    a->options.most_clips = a->clips;
+    a->options.seed = (uint64_t)a->seeds[0];
+    a->options.report = report;
+    a->options.utterance = utterance;
+    a->options.arg = run;
+    s->transcriber.batch = a->batch;
+    int rc = evaluate(scores, run->conditions, count, &s->transcriber, manifest, &a->options, err);
+    progress_end(&run->progress);
+    if (rc)
+        return rc;
+    for (int i = 0; i < count; i++) {
+        fill_row(r, &r->rows[i], &scores[i]);
+        score_release(&scores[i]);
+    }
+    fill_head(r, s, a);
+    print_table(r, a->example);
+    if (a->json)
+        rc = result_write(r, a->json, err);
+    if (!rc && run->hypotheses.stream)
+        rc = file_writer_commit(&run->hypotheses, err);
+    return rc;
+}
+
 static int run_evaluation(struct session *s, struct arguments *a, struct error *err)
 {
     static struct condition conditions[MAX_CONDITIONS];
-    static struct score scores[MAX_CONDITIONS];
-    struct run run = {0};
+    struct run run = {.conditions = conditions};
     struct manifest manifest = {0};
     progress_start(&run.progress, "evaluating", s->quiet);
-    int count = make_conditions(conditions, s, err);
-    int rc = count < 0 ? count : manifest_load(&manifest, a->manifest, note_line, &run, err);
+    int rc = result_init(&run.result, err);
+    int count = rc ? rc : make_conditions(conditions, s, a, err);
+    rc = count < 0 ? count : manifest_load(&manifest, a->manifest, note_line, &run, err);
     if (!rc && a->hypotheses)
         rc = file_writer_open(&run.hypotheses, a->hypotheses, err);
     if (!rc && run.hypotheses.stream)
         fputs("path\ttask\trate\tnoise\ttext\thypothesis\n", run.hypotheses.stream);
-    a->options.noise = &s->noise;
-    a->options.beam = s->beam;
-    a->options.most_clips = a->clips;
-    a->options.seed = (uint64_t)a->seed;
-    a->options.report = report;
-    a->options.utterance = utterance;
-    a->options.arg = &run;
     if (!rc)
-        rc = evaluate(scores, conditions, count, &s->transcriber, &manifest, &a->options, err);
+        rc = run_conditions(&run, s, a, &manifest, count, err);
     progress_end(&run.progress);
-    if (!rc) {
-        print_table(scores, count, a->example ? run.examples : NULL);
-        if (a->json)
-            rc = write_json(a->json, s, a->manifest, scores, count, err);
-        if (!rc && run.hypotheses.stream)
-            rc = file_writer_commit(&run.hypotheses, err);
-        for (int i = 0; i < count; i++)
-            score_release(&scores[i]);
-    }
-    for (int i = 0; i < run.example_count; i++)
-        memory_free(run.examples[i]);
     file_writer_abandon(&run.hypotheses); /* unless it is committed */
     manifest_release(&manifest);
+    result_release(&run.result);
     return rc;
+}
+
+/* ---- options ----------------------------------------------------------------------------- */
+
+static int read_seeds(struct arguments *a, const char *list)
+{
+    a->seed_count = 0;
+    for (const char *at = list;; at++) {
+        char one[16];
+        int value;
+        size_t n = strcspn(at, ",");
+        if (n >= sizeof one || a->seed_count == MAX_SEEDS)
+            return -1;
+        memcpy(one, at, n);
+        one[n] = 0;
+        if (option_integer(&value, one, 0, 1 << 30))
+            return -1;
+        a->seeds[a->seed_count++] = value;
+        at += n;
+        if (!*at)
+            return 0;
+    }
+}
+
+enum { MANIFEST = 256, JSON, NAME, HYPOTHESES, CLIPS, SEEDS, BATCH, CACHE, EXAMPLE, HELP };
+
+/* One of the command's own; -1: not a number in range; 1: none of them. */
+static int read_option(struct arguments *a, int option, const char *value)
+{
+    switch (option) {
+    case MANIFEST:
+        a->manifest = value;
+        return 0;
+    case JSON:
+        a->json = value;
+        return 0;
+    case NAME:
+        a->name = value;
+        return 0;
+    case HYPOTHESES:
+        a->hypotheses = value;
+        return 0;
+    case CACHE:
+        a->options.cache = value;
+        return 0;
+    case EXAMPLE:
+        a->example = true;
+        return 0;
+    case CLIPS:
+        return option_integer(&a->clips, value, 1, 1 << 30);
+    case BATCH:
+        return option_integer(&a->batch, value, 1, 4096);
+    case SEEDS:
+        return read_seeds(a, value);
+    default:
+        return 1;
+    }
 }
 
 int command_evaluate(int argc, char **argv)
 {
-    enum { MANIFEST = 256, JSON, HYPOTHESES, CLIPS, SEED, CACHE, EXAMPLE, HELP };
     static const struct option options[] = {SESSION_OPTIONS,
                                             {"manifest", required_argument, NULL, MANIFEST},
                                             {"json", required_argument, NULL, JSON},
+                                            {"name", required_argument, NULL, NAME},
                                             {"hypotheses", required_argument, NULL, HYPOTHESES},
                                             {"clips", required_argument, NULL, CLIPS},
-                                            {"seed", required_argument, NULL, SEED},
+                                            {"seed", required_argument, NULL, SEEDS},
+                                            {"seeds", required_argument, NULL, SEEDS},
+                                            {"batch", required_argument, NULL, BATCH},
                                             {"cache", required_argument, NULL, CACHE},
                                             {"example", no_argument, NULL, EXAMPLE},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
     struct session session;
-    struct arguments a = {.seed = 1};
+    struct arguments a = {.seeds = {1}, .seed_count = 1};
     struct error err = {0};
     int option, rc = 0;
     session_init(&session);
@@ -215,24 +387,11 @@ int command_evaluate(int argc, char **argv)
             printf("%s%s%s", help_text, help_more, session_help);
             return EXIT_GOOD;
         }
-        if (option == MANIFEST)
-            a.manifest = optarg;
-        else if (option == JSON)
-            a.json = optarg;
-        else if (option == HYPOTHESES)
-            a.hypotheses = optarg;
-        else if (option == CACHE)
-            a.options.cache = optarg;
-        else if (option == EXAMPLE)
-            a.example = true;
-        else if (option == CLIPS)
-            rc = option_integer(&a.clips, optarg, 1, 1 << 30);
-        else if (option == SEED)
-            rc = option_integer(&a.seed, optarg, 0, 1 << 30);
-        else
-            rc = session_option(&session, "evaluate", option, argv);
+        rc = read_option(&a, option, optarg);
         if (rc == -1)
             return command_usage("evaluate", "this is not a number in range", optarg);
+        if (rc == 1)
+            rc = session_option(&session, "evaluate", option, argv);
     }
     if (rc)
         return rc;

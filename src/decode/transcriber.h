@@ -31,7 +31,7 @@
 
 /* What an encoder made of a piece of sound or pictures. */
 struct encoded {
-    const void *source; /* the clip's pcm or mouth */
+    const void *source;        /* the clip's pcm or mouth */
     int64_t start, rows, real; /* frames; rows into the encoder; samples of them that are sound */
     struct tensor *states;
     double seconds; /* it took */

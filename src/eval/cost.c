@@ -18,8 +18,15 @@ static double encoder_layer(int64_t rows, double d, double ffn)
     return 4 * product(rows, d, d) + 2 * product(rows, d, ffn) + attention(rows * rows, d);
 }
 
-double cost_audio_encoder(const struct whisper_config *config, int64_t mel_rows)
+/* LoRA on queries and values. */
+static double lora(int64_t rows, double inner, double in, double q, double v)
 {
+    return 2 * product(rows, in, inner) + product(rows, inner, q) + product(rows, inner, v);
+}
+
+double cost_audio_encoder(const struct recognizer_config *all, int64_t mel_rows)
+{
+    const struct whisper_config *config = &all->audio;
     int64_t states = (mel_rows + 1) / 2;
     return product(mel_rows, 3.0 * config->mels, config->d) +
            product(states, 3.0 * config->d, config->d) +
@@ -49,8 +56,9 @@ static double trunk(const struct avhubert_config *config, int64_t pictures)
     return sum;
 }
 
-double cost_video_encoder(const struct avhubert_config *config, int64_t pictures)
+double cost_video_encoder(const struct recognizer_config *all, int64_t pictures)
 {
+    const struct avhubert_config *config = &all->video;
     const int64_t half = CONFIG_PICTURE / 2;
     const double d = config->d, front = config->widths[3];
     double sum = product(pictures * half * half, 5 * 7 * 7, config->stem);
@@ -59,7 +67,8 @@ double cost_video_encoder(const struct avhubert_config *config, int64_t pictures
         sum += product(pictures, front, d);
     sum += product(pictures, config->audio_branch_zeros ? 2 * d : front, d);
     sum += product(pictures, config->position_kernel * d / config->position_groups, d);
-    return sum + config->layers * encoder_layer(pictures, d, config->ffn);
+    return sum + config->layers * (encoder_layer(pictures, d, config->ffn) +
+                                   lora(pictures, all->video_lora.inner, d, d, d));
 }
 
 double cost_projector(const struct recognizer_config *config, bool video, int rate, int64_t tokens)
@@ -88,6 +97,8 @@ double cost_llm(const struct recognizer_config *config, const struct llm_work *w
                  kv = (double)llm->kv_heads * llm->head_dim;
     double layer = 2 * product(work->rows, d, q) + 2 * product(work->rows, d, kv) +
                    3 * product(work->rows, d, llm->ffn) + attention(work->keys, q) +
-                   experts(&config->mome, d, work->rows);
+                   experts(&config->mome, d, work->rows) +
+                   (config->lora.global + config->lora.per_rate) *
+                       lora(work->rows, config->lora.inner, d, q, kv);
     return llm->layers * layer + product(work->heads, d, llm->vocab);
 }

@@ -4,9 +4,9 @@
  * rows with their experts, attention, the head. Left out: norms, activations, softmax, pooling,
  * log-mel, beam bookkeeping: under 1 % together.
  *
- * Counted is what this program computes. All experts of a module go in one product, the gates of
- * those not chosen are zero, so all of them count; and with an exact window the audio encoder's
- * cost is that of its whole window.
+ * LoRA that is not merged counts too. Counted is what this program computes. All experts of a
+ * module go in one product, the gates of those not chosen are zero, so all of them count; and with
+ * an exact window the audio encoder's cost is that of its whole window.
  */
 #ifndef EVAL_COST_H
 #define EVAL_COST_H
@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 /* mel_rows: what the encoder is given, silence included. */
-double cost_audio_encoder(const struct whisper_config *config, int64_t mel_rows);
-double cost_video_encoder(const struct avhubert_config *config, int64_t pictures);
+double cost_audio_encoder(const struct recognizer_config *config, int64_t mel_rows);
+double cost_video_encoder(const struct recognizer_config *config, int64_t pictures);
 /* tokens out of a projector; `rate` matters where frames are stacked. */
 double cost_projector(const struct recognizer_config *config, bool video, int rate, int64_t tokens);
 

@@ -54,7 +54,8 @@ struct run {
     const struct evaluate_options *options;
     struct face_finder *finder;
     const struct manifest_entry *entry;
-    int64_t index; /* of the clip among those evaluated */
+    int64_t index;  /* of the clip among those evaluated */
+    double seconds; /* its length */
     /* of the clip, [count]: */
     float **sounds; /* the sound with noise that a condition made; NULL: it uses another's */
     int *loaded;    /* what the transcriber holds for a condition, or why it does not */
@@ -84,9 +85,9 @@ static int align(struct wer *words, struct wer *characters, const char *text,
     return rc;
 }
 
-static int add_utterance(struct run *run, struct score *s, const char *hypothesis,
-                         struct error *err)
+static int add_utterance(struct run *run, int condition, const char *hypothesis, struct error *err)
 {
+    struct score *s = &run->scores[condition];
     const char *text = run->entry->text;
     struct wer words, characters, normalised;
     int rc = align(&words, &characters, text, hypothesis, normalize_fold, err);
@@ -98,8 +99,9 @@ static int add_utterance(struct run *run, struct score *s, const char *hypothesi
     wer_add(&s->characters, &characters);
     wer_add(&s->normalised, &normalised);
     s->utterances[s->clips++] = words;
+    const struct utterance told = {run->entry, run->index, run->seconds, condition, hypothesis};
     if (run->options->utterance)
-        run->options->utterance(run->options->arg, run->entry, &s->condition, hypothesis);
+        run->options->utterance(run->options->arg, &told);
     return 0;
 }
 
@@ -115,20 +117,21 @@ static double job_flops(const struct transcriber *t, const struct job *job,
     double sum = cost_llm(config, &work);
     for (int i = 0; i < l->segments; i++) {
         if (task_hears(job->task))
-            sum += cost_audio_encoder(&config->audio, l->audio[i]->rows) +
+            sum += cost_audio_encoder(config, l->audio[i]->rows) +
                    cost_projector(config, false, job->audio_rate,
                                   l->audio_states[i] / job->audio_rate);
         if (task_sees(job->task))
             sum +=
-                cost_video_encoder(&config->video, l->video[i]->rows) +
+                cost_video_encoder(config, l->video[i]->rows) +
                 cost_projector(config, true, job->video_rate, l->video[i]->rows / job->video_rate);
     }
     return sum;
 }
 
-static int score_job(struct run *run, struct score *s, const struct job *job,
+static int score_job(struct run *run, int condition, const struct job *job,
                      const struct transcript *out, struct error *err)
 {
+    struct score *s = &run->scores[condition];
     const struct loaded *l = &run->t->loaded[job->loaded];
     s->prompt_tokens += out->prompt_tokens;
     s->media_tokens += out->media_tokens;
@@ -136,7 +139,7 @@ static int score_job(struct run *run, struct score *s, const struct job *job,
                   (task_sees(job->task) ? l->video_seconds : 0);
     s->audio_seconds += fmax((double)l->samples / 16000, (double)l->frames / 25);
     s->flops += job_flops(run->t, job, out);
-    return add_utterance(run, s, out->text, err);
+    return add_utterance(run, condition, out->text, err);
 }
 
 /* ---- one clip ---------------------------------------------------------------------------- */
@@ -225,11 +228,10 @@ static int score_group(struct run *run, const struct clip *clip, int from, int t
                                  err);
     jobs = rc ? 0 : jobs;
     for (int i = from, job = 0; !rc && i < to; i++) {
-        struct score *s = &run->scores[i];
         bool failed = run->loaded[i] < 0;
-        s->failed += failed;
-        rc = failed ? add_utterance(run, s, "", err)
-                    : score_job(run, s, &run->jobs[job], &run->transcripts[job], err);
+        run->scores[i].failed += failed;
+        rc = failed ? add_utterance(run, i, "", err)
+                    : score_job(run, i, &run->jobs[job], &run->transcripts[job], err);
         job += !failed;
     }
     for (int i = 0; i < jobs; i++)
@@ -242,16 +244,15 @@ static int score_group(struct run *run, const struct clip *clip, int from, int t
 }
 
 /* How many different inputs may be loaded at once, and the end of the conditions that need them. */
-static int group_end(const struct run *run, const struct clip *clip, int from)
+static int group_end(const struct run *run, int from)
 {
-    const double seconds = fmax((double)clip->samples / 16000, (double)clip->frames / 25);
     double all = 0;
     int i = from;
     for (; i < run->count; i++) {
         int same = from;
         while (!same_input(condition_of(run, same), condition_of(run, i)))
             same++;
-        all += same == i ? seconds : 0;
+        all += same == i ? run->seconds : 0;
         if (i > from && all > SECONDS_AT_ONCE)
             break;
     }
@@ -262,8 +263,9 @@ static int score_clip(struct run *run, const struct clip *clip, char *note, size
                       struct error *err)
 {
     int rc = 0;
+    run->seconds = fmax((double)clip->samples / 16000, (double)clip->frames / 25);
     for (int from = 0, to; !rc && from < run->count; from = to) {
-        to = group_end(run, clip, from);
+        to = group_end(run, from);
         rc = score_group(run, clip, from, to, note, note_size, err);
     }
     return rc;

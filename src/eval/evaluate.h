@@ -36,6 +36,15 @@ struct score {
     struct wer *utterances; /* [clips]; owned */
 };
 
+/* What came of one clip at one condition. */
+struct utterance {
+    const struct manifest_entry *entry;
+    int64_t clip;   /* among those evaluated, from 0 */
+    double seconds; /* of the clip; 0: it could not be read */
+    int condition;  /* of those given */
+    const char *hypothesis;
+};
+
 struct evaluate_options {
     const struct noise *noise; /* needed where a condition has a finite SNR */
     uint64_t seed;             /* of the bootstrap */
@@ -45,9 +54,8 @@ struct evaluate_options {
     /* Called after each clip; `note` is NULL or says what went wrong with it; return not 0 cancels.
        May be NULL. */
     int (*report)(void *arg, int64_t done, int64_t total, const char *note);
-    /* Every single result; may be NULL. */
-    void (*utterance)(void *arg, const struct manifest_entry *entry,
-                      const struct condition *condition, const char *hypothesis);
+    /* Every single result, clip by clip; may be NULL. */
+    void (*utterance)(void *arg, const struct utterance *utterance);
     void *arg;
 };
 

@@ -6,7 +6,8 @@
 static void test_audio_by_hand(void **state)
 {
     (void)state;
-    const struct whisper_config config = {.mels = 2, .d = 4, .layers = 1, .heads = 1, .ffn = 8};
+    const struct recognizer_config config = {
+        .audio = {.mels = 2, .d = 4, .layers = 1, .heads = 1, .ffn = 8}};
     /* 6 mel rows, 3 states: 6 x (3 x 2) x 4 + 3 x (3 x 4) x 4 products in the convolutions;
        4 x 3 x 4 x 4 + 2 x 3 x 4 x 8 in the layer's matrices; 2 x 3 x 3 x 4 in its attention */
     assert_true(cost_audio_encoder(&config, 6) == 2 * (144 + 144 + 192 + 192 + 72));
@@ -18,7 +19,8 @@ static void test_audio_by_hand(void **state)
 static void test_whisper_base(void **state)
 {
     (void)state;
-    const struct whisper_config base = {.mels = 80, .d = 512, .layers = 6, .heads = 8, .ffn = 2048};
+    const struct recognizer_config base = {
+        .audio = {.mels = 80, .d = 512, .layers = 6, .heads = 8, .ffn = 2048}};
     double weights = 1500 * (6 * (4 * 512.0 * 512 + 2 * 512.0 * 2048) + 3 * 512.0 * 512) +
                      3000 * (3 * 80 * 512.0);
     double attention = 6 * 2 * 1500.0 * 1500 * 512;
@@ -28,15 +30,15 @@ static void test_whisper_base(void **state)
 static void test_video_by_hand(void **state)
 {
     (void)state;
-    const struct avhubert_config config = {.stem = 2,
-                                           .widths = {2, 3, 3, 4},
-                                           .blocks = {1, 1, 1, 1},
-                                           .d = 4,
-                                           .layers = 1,
-                                           .heads = 1,
-                                           .ffn = 8,
-                                           .position_kernel = 4,
-                                           .position_groups = 2};
+    struct recognizer_config config = {.video = {.stem = 2,
+                                                 .widths = {2, 3, 3, 4},
+                                                 .blocks = {1, 1, 1, 1},
+                                                 .d = 4,
+                                                 .layers = 1,
+                                                 .heads = 1,
+                                                 .ffn = 8,
+                                                 .position_kernel = 4,
+                                                 .position_groups = 2}};
     double stem = 44 * 44 * 245 * 2;
     double trunk = 22 * 22 * (9 * 2 * 2 + 9 * 2 * 2) + 11 * 11 * (9 * 2 * 3 + 9 * 3 * 3 + 2 * 3) +
                    6 * 6 * (9 * 3 * 3 + 9 * 3 * 3 + 3 * 3) +
@@ -44,10 +46,13 @@ static void test_video_by_hand(void **state)
     double rest = 4 * 4 + 4 * 2 * 4 + 4 * 4 * 4 + 2 * 4 * 8;
     double attention = 2 * 4; /* one picture sees itself */
     assert_true(cost_video_encoder(&config, 1) == 2 * (stem + trunk + rest + attention));
-    struct avhubert_config zeros = config;
-    zeros.audio_branch_zeros = true; /* 4 -> 4, then 8 -> 4 instead of 4 -> 4 */
-    assert_true(cost_video_encoder(&zeros, 1) - cost_video_encoder(&config, 1) ==
+    struct recognizer_config more = config;
+    more.video.audio_branch_zeros = true; /* 4 -> 4, then 8 -> 4 instead of 4 -> 4 */
+    assert_true(cost_video_encoder(&more, 1) - cost_video_encoder(&config, 1) ==
                 2 * (4 * 4 + 8 * 4 - 4 * 4));
+    more = config;
+    more.video_lora.inner = 3; /* two down, two up */
+    assert_true(cost_video_encoder(&more, 1) - cost_video_encoder(&config, 1) == 2 * 4 * 3 * 4);
 }
 
 /* Elements of the matrices whose names begin so, each used once for a row. */
@@ -78,11 +83,14 @@ static void test_as_many_as_weights(void **state)
         config.llm.qkv_bias = variant == 1;
         config.projector.stack = variant == 2;
         config.llm.tied = variant != 2;
+        config.lora.inner = variant == 1 ? 3 : 0;
+        config.lora.global = true;
         small_open(&m, &config);
         const struct recognizer_config *c = &m.r->config;
         const struct llm_work row = {.rows = 1}, head = {.heads = 1}, keys = {.keys = 7};
         assert_true(cost_llm(c, &row) ==
-                    2 * (matrices(m.r, "llm.model.layers.") + matrices(m.r, "mome.layers.")));
+                    2 * (matrices(m.r, "llm.model.layers.") + matrices(m.r, "mome.layers.") +
+                         (variant == 1 ? matrices(m.r, "lora.layers.") : 0)));
         assert_true(cost_llm(c, &head) ==
                     2 * matrices(m.r, variant == 2 ? "llm.lm_head" : "llm.model.embed_tokens"));
         assert_true(cost_llm(c, &keys) == 2 * 2 * 7 * 2 * 24); /* layers 2, heads 4 of 6 */
@@ -90,6 +98,16 @@ static void test_as_many_as_weights(void **state)
         assert_true(cost_projector(c, true, 5, 3) == 3 * 2 * matrices(m.r, "projector.video.5."));
         small_close(&m);
     }
+    struct recognizer_config config;
+    const struct llm_work row = {.rows = 1};
+    config_default(&config);
+    config.lora.inner = 3;
+    config.lora.global = true;
+    double one = cost_llm(&config, &row); /* a set for all; and of those for rates, one */
+    config.lora.per_rate = true;
+    double both = cost_llm(&config, &row);
+    config.lora.inner = 0;
+    assert_true(both - one == one - cost_llm(&config, &row));
 }
 
 int main(void)

@@ -19,14 +19,13 @@ struct told {
     char note[600];
 };
 
-static void utterance(void *arg, const struct manifest_entry *entry, const struct condition *k,
-                      const char *hypothesis)
+static void utterance(void *arg, const struct utterance *u)
 {
     struct told *t = arg;
-    (void)entry;
-    (void)k;
     assert_true(t->utterances < ROOM * CLIPS);
-    snprintf(t->texts[t->utterances++], sizeof t->texts[0], "%s", hypothesis);
+    assert_true(u->seconds == 0 || fabs(u->seconds - 1.28) < 0.01);
+    assert_int_equal(u->clip, t->reports);
+    snprintf(t->texts[t->utterances++], sizeof t->texts[0], "%s", u->hypothesis);
 }
 
 static int report(void *arg, int64_t done, int64_t total, const char *note)
