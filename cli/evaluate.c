@@ -107,7 +107,7 @@ static void utterance(void *arg, const struct utterance *u)
 static void fill_row(struct result *r, struct result_row *row, const struct score *s)
 {
     const struct condition *k = &s->condition;
-    const double clips = s->clips ? (double)s->clips : 1;
+    const double clips = fmax(1, (double)(s->clips - s->failed)); /* that were read */
     struct result_utterance *utterances = result_array(r, s->clips, sizeof *utterances);
     for (int64_t i = 0; i < s->clips; i++)
         utterances[i] =
@@ -205,7 +205,7 @@ static void print_table(const struct result *r, bool example)
                task_name(row->task), rate, noise, seed, 100 * row->wer, 100 * row->wer_low,
                100 * row->wer_high, 100 * row->wer_normalised, 100 * row->cer,
                (long long)row->words, row->prompt_tokens, row->tflops,
-               1e3 * row->seconds / (row->clips ? (double)row->clips : 1), row->rtf,
+               1e3 * row->seconds / fmax(1, (double)(row->clips - row->failed)), row->rtf,
                (long long)row->failed, example && r->clip_count ? r->clips[0].hypotheses[i] : "");
     }
 }

@@ -49,8 +49,8 @@ struct result_row {
     double wer_normalised, cer;         /* without punctuation; of characters */
     int64_t words, errors;              /* of wer */
     int64_t clips, failed;              /* failed: no face, say; all its words are errors */
-    double prompt_tokens, media_tokens; /* mean of a clip; media: of them sound and pictures */
-    double tflops;                      /* mean of a clip, 1e12 multiplications and additions */
+    double prompt_tokens, media_tokens; /* mean of those not failed; media: of sound, pictures */
+    double tflops;                      /* the same, in 1e12 multiplications and additions */
     double seconds, audio_seconds, rtf; /* computing, length of the clips, and their ratio */
     const struct result_utterance *utterances; /* [utterance_count] in the manifest's order */
     int64_t utterance_count;                   /* clips, or 0 */

@@ -22,18 +22,50 @@ grep -q 'missing.mp4: cannot open' "$folder/err" || fail "the missing clip is no
 [ "$(wc -l <"$folder/out.tsv")" = 43 ] || fail "--hypotheses: not a head and 14 x 3 rows"
 python3 - "$folder/out.json" <<'END' || fail "--json: $(cat "$folder/out.json")"
 import json, sys
-results = json.load(open(sys.argv[1]))["results"]
+whole = json.load(open(sys.argv[1]))
+results = whole["results"]
+assert whole["format"] == "mome-evaluation-1" and whole["seeds"] == [1] and whole["beam"] == 1
+model = whole["model"]
+assert model["name"] == "test-model" and model["placement"] == "mhsa"
+assert model["parameters"] > model["adapter_parameters"] > model["active_parameters"] > 0
+assert whole["peak_memory_bytes"] > 1e6 and whole["noise"].endswith("babble.m4a")
 assert len(results) == 14
 seen = set()
-for r in results:
-    for key in "task audio_rate video_rate snr_db wer words errors clips seconds".split():
-        assert key in r, key
+for i, r in enumerate(results):
     seen.add((r["task"], r["audio_rate"], r["video_rate"], r["snr_db"]))
     assert r["words"] == 9 and r["clips"] == 3 and r["failed"] == 1
     assert abs(r["wer"] - r["errors"] / r["words"]) < 1e-6 and r["errors"] >= 4
     assert r["wer_low"] <= r["wer"] <= r["wer_high"] and r["seconds"] > 0
+    assert r["tflops"] > 0 and abs(r["rtf"] - r["seconds"] / r["audio_seconds"]) < 1e-6
+    assert r["cer"] > 0 and r["wer_normalised"] > 0 and r["media_tokens"] < r["prompt_tokens"]
+    assert [sum(u[k] for u in r["utterances"]) for k in (0, 1)] == [r["errors"], r["words"]]
+    assert r["utterances"][2] == [4, 4] # the missing clip
 assert len(seen) == 14 and ("vsr", None, 5, None) in seen and ("avsr", 16, 2, -5) in seen
+by_rate = {(r["task"], r["audio_rate"]): r["tflops"] for r in results if r["task"] == "asr"}
+assert by_rate["asr", 16] < by_rate["asr", 4]
+clips = whole["clips"]
+assert [c["text"] for c in clips] == ["lay white", "bin red with", "set blue now by"]
+assert clips[0]["seconds"] > 1 and clips[2]["hypotheses"] == [""] * 14
 END
+
+# several seeds: rows of their own where noise is mixed in; the first gives what it gives alone
+"$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,vsr --rate 4,2 --name tiny \
+    --noise samples/babble.m4a --snr clean,-5 --seeds 3,1 --cache "$folder/cache" \
+    --json "$folder/seeds.json" >"$folder/out" 2>&1 || fail "$(cat "$folder/out")"
+python3 - "$folder/seeds.json" "$folder/out.json" <<'END' || fail "--seeds: $(cat "$folder/out")"
+import json, sys
+seeds, one = (json.load(open(f)) for f in sys.argv[1:])
+key = lambda r: (r["task"], r["audio_rate"], r["video_rate"], r["snr_db"])
+assert seeds["model"]["name"] == "tiny" and seeds["seeds"] == [3, 1]
+assert [(r["task"], r["snr_db"], r["seed"]) for r in seeds["results"]] == [
+    ("asr", None, 3), ("asr", -5, 3), ("asr", -5, 1), ("vsr", None, 3)]
+for i, r in enumerate(seeds["results"]):
+    j = next(j for j, s in enumerate(one["results"]) if key(s) == key(r))
+    if r["seed"] == 1 or r["snr_db"] is None:
+        assert [c["hypotheses"][i] for c in seeds["clips"]] == [
+            c["hypotheses"][j] for c in one["clips"]], r
+END
+refused 2 'not a number in range' evaluate --manifest "$folder/test.tsv" --seeds 1,x
 
 # the same again, from the cache, gives the same
 "$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,avsr --rate 16,5 --snr 0 \
