@@ -196,6 +196,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void wer_interval_of(struct wer_interval *interval, double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    interval->low = values[count / 40]; /* 2.5 % below it, 2.5 % above the other */
+    interval->high = values[count - 1 - count / 40];
+}
+
 int wer_bootstrap(struct wer_interval *interval, const struct wer *utterances, int64_t count,
                   uint64_t seed, struct error *err)
 {
@@ -211,9 +218,7 @@ int wer_bootstrap(struct wer_interval *interval, const struct wer *utterances, i
             wer_add(&total, &utterances[random_below(&random, count)]);
         rates[i] = wer_rate(&total);
     }
-    qsort(rates, RESAMPLES, sizeof *rates, by_value);
-    interval->low = rates[RESAMPLES / 40]; /* 2.5 % below it, 2.5 % above the other */
-    interval->high = rates[RESAMPLES - 1 - RESAMPLES / 40];
+    wer_interval_of(interval, rates, RESAMPLES);
     memory_free(rates);
     return 0;
 }

@@ -46,6 +46,9 @@ struct wer_interval {
     double low, high;
 };
 
+/* The middle 95 % of the values, which it sorts. */
+void wer_interval_of(struct wer_interval *interval, double *values, int count);
+
 /* 95 % interval of the corpus rate by percentile bootstrap: 2000 resamples of the utterances with
    replacement. The same seed gives the same interval. */
 int wer_bootstrap(struct wer_interval *interval, const struct wer *utterances, int64_t count,
