@@ -35,7 +35,7 @@ static const char style[] =
     "svg{max-width:100%;height:auto;display:block}\n"
     "figcaption,caption{font-size:13px;text-align:left;margin-top:6px;caption-side:top}\n"
     "caption{margin:0 0 5px}\n"
-    ".beside{display:flex;flex-wrap:wrap;gap:8px 36px;align-items:flex-start}\n"
+    ".beside{display:flex;flex-wrap:wrap;gap:8px 36px;align-items:flex-start;break-inside:avoid}\n"
     ".beside figure{max-width:100%;flex:0 1 auto}\n"
     ".beside figcaption{width:0;min-width:100%}\n"
     ".beside table{flex:0 1 auto}\n"
@@ -69,8 +69,8 @@ static const char style[] =
     ".d span:nth-child(1){text-decoration:line-through}\n"
     ".i{border:1.5px dotted #1a1a1a}\n"
     ".i span:nth-child(2){text-decoration:underline;font-weight:bold}\n"
-    "@page{margin:14mm}\n"
-    "@media print{body{margin:0;padding:0;font-size:12px}h2,h3{break-after:avoid}"
+    "@page{size:A4 landscape;margin:12mm}\n"
+    "@media print{body{margin:0;padding:0;max-width:none;zoom:.96}h2,h3,.note{break-after:avoid}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n";
 
 static void page_begin(struct page *page, const char *title)
@@ -130,10 +130,8 @@ static void add_overview(struct page *page)
         strbuf_adds(out, "<p><b>The files differ in manifest, number of clips or beam: their error "
                          "rates are not to be compared.</b></p>\n");
     strbuf_adds(out, "<h2>Summary</h2>\n");
-    strbuf_adds(out, "<div class=\"beside\">\n");
     report_table_rates(out, d, &page->tables);
     report_table_models(out, d, &page->tables);
-    strbuf_adds(out, "</div>\n");
     report_table_cost(out, d, &page->tables);
     report_table_files(out, d, &page->tables);
 }
@@ -141,7 +139,8 @@ static void add_overview(struct page *page)
 static void add_rates(struct page *page)
 {
     const char *bars =
-        "Bars: lowest and highest of several runs; else the 95 % bootstrap interval.";
+        "Bars: lowest and highest of a model\xe2\x80\x99s files; of a single file the 95 % "
+        "bootstrap interval.";
     char caption[512];
     struct plot plot = {0};
     strbuf_adds(&page->html, "<h2>Error rates</h2>\n");

@@ -160,9 +160,10 @@ static int add_clip(struct strbuf *out, const struct result *r, const struct wro
     strbuf_adds(out, "<div class=\"clip\"><p>");
     plot_escape(out, clip->path);
     strbuf_addf(out,
-                " (%.1f s), %s: %lld errors on %lld words (%lld substituted, %lld deleted, "
+                " (%.1f s), %s: %lld %s on %lld words (%lld substituted, %lld deleted, "
                 "%lld inserted)</p>\n",
-                clip->seconds, title, (long long)wer_errors(&counts), (long long)counts.length,
+                clip->seconds, title, (long long)wer_errors(&counts),
+                wer_errors(&counts) == 1 ? "error" : "errors", (long long)counts.length,
                 (long long)counts.substitutions, (long long)counts.deletions,
                 (long long)counts.insertions);
     add_steps(out, steps, count);

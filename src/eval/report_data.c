@@ -110,52 +110,74 @@ int report_data_init(struct report_data *d, const struct result *results, int co
     return 0;
 }
 
-static void add_run(struct report_cell *cell, const struct result_row *row)
+static struct report_cell row_cell(const struct result_row *row)
 {
-    cell->low = cell->runs ? fmin(cell->low, row->wer) : row->wer;
-    cell->high = cell->runs ? fmax(cell->high, row->wer) : row->wer;
-    cell->wer += row->wer;
-    cell->wer_normalised += row->wer_normalised;
-    cell->cer += row->cer;
-    cell->prompt_tokens += row->prompt_tokens;
-    cell->media_tokens += row->media_tokens;
-    cell->tflops += row->tflops;
-    cell->rtf += row->rtf;
-    cell->words = row->words;
-    cell->clips = row->clips;
-    cell->failed = row->failed;
-    cell->runs++;
+    return (struct report_cell){.wer = row->wer,
+                                .low = row->wer_low,
+                                .high = row->wer_high,
+                                .wer_normalised = row->wer_normalised,
+                                .cer = row->cer,
+                                .prompt_tokens = row->prompt_tokens,
+                                .media_tokens = row->media_tokens,
+                                .tflops = row->tflops,
+                                .rtf = row->rtf,
+                                .failed = row->failed};
+}
+
+static void add_cell(struct report_cell *sum, const struct report_cell *one, double weight)
+{
+    sum->wer += weight * one->wer;
+    sum->low += weight * one->low;
+    sum->high += weight * one->high;
+    sum->wer_normalised += weight * one->wer_normalised;
+    sum->cer += weight * one->cer;
+    sum->prompt_tokens += weight * one->prompt_tokens;
+    sum->media_tokens += weight * one->media_tokens;
+    sum->tflops += weight * one->tflops;
+    sum->rtf += weight * one->rtf;
+    sum->failed += weight * one->failed;
+}
+
+/* Mean of the rows of all noise seeds. */
+static bool run_cell(struct report_cell *cell, const struct result *r,
+                     const struct report_rate *rate, double snr_db)
+{
+    struct report_cell sum = {0};
+    int count = 0;
+    for (int i = 0; i < r->row_count; i++) {
+        const struct report_rate other = rate_of(&r->rows[i]);
+        const struct report_cell one = row_cell(&r->rows[i]);
+        if (r->rows[i].snr_db != snr_db || !report_same_rate(&other, rate))
+            continue;
+        add_cell(&sum, &one, 1);
+        count++;
+    }
+    *cell = (struct report_cell){0};
+    add_cell(cell, &sum, count ? 1.0 / count : 0);
+    return count > 0;
 }
 
 bool report_cell(struct report_cell *cell, const struct report_data *d, int model,
                  const struct report_rate *rate, double snr_db)
 {
-    const struct result_row *last = NULL;
-    *cell = (struct report_cell){0};
+    struct report_cell sum = {0}, run;
+    double low = INFINITY, high = -INFINITY;
     for (int i = 0; i < d->result_count; i++) {
         const struct result *r = &d->results[i];
-        bool done = strcmp(r->name, d->models[model].name) != 0;
-        for (int k = 0; k < r->row_count && !done; k++) {
-            const struct report_rate other = rate_of(&r->rows[k]);
-            if (r->rows[k].snr_db != snr_db || !report_same_rate(&other, rate))
-                continue;
-            last = &r->rows[k];
-            add_run(cell, last);
-            done = !isfinite(snr_db); /* other noise seeds hear the same */
-        }
+        if (strcmp(r->name, d->models[model].name) || !run_cell(&run, r, rate, snr_db))
+            continue;
+        add_cell(&sum, &run, 1);
+        sum.runs++;
+        low = fmin(low, run.wer);
+        high = fmax(high, run.wer);
     }
-    if (!last)
+    *cell = (struct report_cell){.runs = sum.runs};
+    if (!sum.runs)
         return false;
-    const double n = cell->runs;
-    double *const means[] = {&cell->wer,           &cell->wer_normalised, &cell->cer, &cell->tflops,
-                             &cell->prompt_tokens, &cell->media_tokens,   &cell->rtf};
-    for (size_t i = 0; i < sizeof means / sizeof means[0]; i++)
-        *means[i] /= n;
-    if (cell->runs == 1) {
-        bool sound = last->wer_low <= last->wer && last->wer <= last->wer_high;
-        cell->low = sound ? last->wer_low : NAN; /* a file may lack them */
-        cell->high = sound ? last->wer_high : NAN;
-    }
+    add_cell(cell, &sum, 1.0 / sum.runs);
+    bool sound = cell->low <= cell->wer && cell->wer <= cell->high; /* a file may lack them */
+    cell->low = sum.runs > 1 ? low : sound ? cell->low : NAN;
+    cell->high = sum.runs > 1 ? high : sound ? cell->high : NAN;
     return true;
 }
 

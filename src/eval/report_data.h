@@ -1,9 +1,9 @@
 /*
  * Several evaluations as one table: models x rates x noise.
  *
- * Files of one model name are one model: trained with several seeds, or once a rate pair. A cell
- * is the mean of its runs; a run is one file at one noise seed (clean sound: one file). Its spread
- * is lowest to highest of several runs, and the 95 % bootstrap interval of a single one.
+ * Files of one model name are one model: trained with several seeds, or once a rate pair. A run is
+ * one file: the mean of its noise seeds. A cell is the mean of its runs; its spread is lowest to
+ * highest of several runs, and the 95 % bootstrap interval of a single one.
  */
 #ifndef EVAL_REPORT_DATA_H
 #define EVAL_REPORT_DATA_H
@@ -39,8 +39,7 @@ int report_data_init(struct report_data *d, const struct result *results, int co
 
 struct report_cell {
     double wer, low, high; /* low, high: the spread; NAN: unknown */
-    double wer_normalised, cer, prompt_tokens, media_tokens, tflops, rtf;
-    int64_t words, clips, failed; /* of one run */
+    double wer_normalised, cer, prompt_tokens, media_tokens, tflops, rtf, failed;
     int runs;
 };
 

@@ -15,6 +15,7 @@ struct lines {
     int count;
     double least, most; /* of x */
     double top;         /* of y and its bars */
+    double unit;        /* of the cost, in TFLOPs */
 };
 
 static int lines_init(struct lines *l, const struct report_data *d, int columns)
@@ -287,10 +288,22 @@ static int by_x(const void *left, const void *right)
     return (a->x > b->x) - (a->x < b->x);
 }
 
+static double highest_cost(const struct report_data *d)
+{
+    struct report_cell cell;
+    double highest = 0;
+    for (int model = 0; model < d->model_count; model++)
+        for (int i = 0; i < d->rate_count; i++)
+            if (report_cell(&cell, d, model, &d->rates[i], INFINITY))
+                highest = fmax(highest, cell.tflops);
+    return highest;
+}
+
 static int cost_lines(struct lines *l, const struct report_data *d, struct group group)
 {
     if (lines_init(l, d, group.count))
         return -1;
+    l->unit = highest_cost(d) < 0.05 ? 1e-3 : 1;
     for (int model = 0; model < d->model_count; model++) {
         struct plot_point *points = l->points + model * group.count;
         int count = 0;
@@ -300,7 +313,7 @@ static int cost_lines(struct lines *l, const struct report_data *d, struct group
             char name[REPORT_NAME];
             if (!report_cell(&cell, d, model, rate, INFINITY) || !(cell.tflops > 0))
                 continue;
-            points[count] = point_of(l, cell.tflops, &cell);
+            points[count] = point_of(l, cell.tflops / l->unit, &cell);
             report_rate_name(name, rate);
             snprintf(points[count].label, sizeof points[count].label, "%.20s", name);
             count++;
@@ -349,7 +362,9 @@ static void cost_panel(struct plot *p, const struct report_data *d, struct group
     }
     panel->title = report_task(d->rates[group.from].task);
     plot_axis_linear(&panel->up, first ? WER_LABEL : NULL, 0, lines.top, 6);
-    plot_axis_log(&panel->across, "computation (TFLOPs a clip)", lines.least, lines.most);
+    plot_axis_log(&panel->across,
+                  lines.unit < 1 ? "computation (GFLOPs a clip)" : "computation (TFLOPs a clip)",
+                  lines.least, lines.most);
     plot_panel_frame(p, panel);
     draw_frontier(p, panel, &lines);
     for (int i = 0; i < lines.count; i++)

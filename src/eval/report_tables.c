@@ -5,7 +5,7 @@
 
 static void begin(struct strbuf *out, int *table, const char *caption)
 {
-    strbuf_addf(out, "<table>\n<caption><b>Table %d.</b> %s</caption>\n", ++*table, caption);
+    strbuf_addf(out, "<table>\n<caption><b>Table %d.</b> %s</caption>\n<thead>", ++*table, caption);
 }
 
 static void cell(struct strbuf *out, const char *text)
@@ -43,6 +43,13 @@ static void number(struct strbuf *out, double value, int decimals, bool best)
                     minus, decimals, fabs(value));
 }
 
+/* To three digits. */
+static void tflops_cell(struct strbuf *out, double tflops)
+{
+    int decimals = tflops > 0 ? 2 - (int)floor(log10(tflops)) : 0;
+    number(out, tflops > 0 ? tflops : NAN, decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, false);
+}
+
 /* "12.7", or "12.7-27.5" where a model's files differ; of `unit`; "-" for 0. */
 static void span(struct strbuf *out, struct report_span value, double unit, int decimals)
 {
@@ -72,7 +79,7 @@ void report_table_models(struct strbuf *out, const struct report_data *d, int *t
           "projectors not counted.");
     strbuf_adds(out, "<tr><th>model</th><th>adapters at</th><th class=\"n\">parameters (M)</th>"
                      "<th class=\"n\">active (M)</th><th class=\"n\">peak memory (MiB)</th>"
-                     "<th class=\"n\">files</th><th>folder</th></tr>\n");
+                     "<th class=\"n\">files</th><th>folder</th></tr></thead>\n");
     for (int i = 0; i < d->model_count; i++) {
         const struct result *r = d->models[i].first;
         strbuf_adds(out, "<tr>");
@@ -104,7 +111,7 @@ static void rate_heads(struct strbuf *out, const struct report_data *d, const ch
         report_rate_name(name, &d->rates[i]);
         strbuf_addf(out, "<th class=\"n\">%s</th>", name);
     }
-    strbuf_adds(out, "</tr>\n");
+    strbuf_adds(out, "</tr></thead>\n");
 }
 
 static double wer_of(const struct report_data *d, int model, int rate, double snr_db)
@@ -137,7 +144,7 @@ void report_table_rates(struct strbuf *out, const struct report_data *d, int *ta
     char noise[REPORT_NAME];
     begin(out, table,
           "Word error rate (%) at each compression rate, clean and by signal-to-noise ratio. "
-          "Means, where a model has several runs; the lowest of a column in bold.");
+          "Means, where a model has several files or noise seeds; the lowest of a column in bold.");
     rate_heads(out, d, "model");
     for (int k = d->snr_count - 1; k >= 0; k--) {
         report_snr_name(noise, d->snrs[k]);
@@ -171,7 +178,7 @@ void report_table_cost(struct strbuf *out, const struct report_data *d, int *tab
                      "<th class=\"n\">media (tokens)</th><th class=\"n\">TFLOPs</th>"
                      "<th class=\"n\">RTF</th><th class=\"n\">WER (%)</th>"
                      "<th class=\"n\">WER, no punctuation (%)</th><th class=\"n\">CER (%)</th>"
-                     "<th class=\"n\">failed clips</th></tr>\n");
+                     "<th class=\"n\">failed clips</th></tr></thead>\n");
     for (int i = 0; i < d->model_count; i++)
         for (int r = 0, rows = clean_rates(d, i); r < d->rate_count; r++) {
             struct report_cell c;
@@ -183,12 +190,13 @@ void report_table_cost(struct strbuf *out, const struct report_data *d, int *tab
             rate_cell(out, &d->rates[r]);
             number(out, c.prompt_tokens > 0 ? c.prompt_tokens : NAN, 1, false);
             number(out, c.media_tokens > 0 ? c.media_tokens : NAN, 1, false);
-            number(out, c.tflops > 0 ? c.tflops : NAN, c.tflops < 0.1 ? 4 : 3, false);
+            tflops_cell(out, c.tflops);
             number(out, c.rtf > 0 ? c.rtf : NAN, 3, false);
             number(out, 100 * c.wer, 1, false);
             number(out, 100 * c.wer_normalised, 1, false);
             number(out, 100 * c.cer, 1, false);
-            strbuf_addf(out, "<td class=\"n\">%lld</td></tr>\n", (long long)c.failed);
+            number(out, c.failed, c.failed == round(c.failed) ? 0 : 1, false);
+            strbuf_adds(out, "</tr>\n");
         }
     strbuf_adds(out, "</table>\n");
 }
@@ -198,7 +206,7 @@ void report_table_files(struct strbuf *out, const struct report_data *d, int *ta
     begin(out, table, "What was evaluated, a row a result file.");
     strbuf_adds(out, "<tr><th>model</th><th>manifest</th><th class=\"n\">clips</th>"
                      "<th class=\"n\">words</th><th class=\"n\">beam</th><th>noise</th>"
-                     "<th>noise seeds</th></tr>\n");
+                     "<th>noise seeds</th></tr></thead>\n");
     for (int i = 0; i < d->result_count; i++) {
         const struct result *r = &d->results[i];
         strbuf_adds(out, "<tr>");
@@ -220,10 +228,10 @@ void report_table_files(struct strbuf *out, const struct report_data *d, int *ta
 void report_table_spread(struct strbuf *out, const struct report_data *d, int *table)
 {
     begin(out, table,
-          "Word error rate (%), clean: lowest and highest of several runs, else the "
+          "Word error rate (%), clean: lowest and highest of several files, else the "
           "95 % bootstrap interval.");
     strbuf_adds(out, "<tr><th>model</th><th>rate</th><th class=\"n\">WER</th>"
-                     "<th class=\"n\">spread</th><th class=\"n\">runs</th></tr>\n");
+                     "<th class=\"n\">spread</th><th class=\"n\">files</th></tr></thead>\n");
     for (int i = 0; i < d->model_count; i++)
         for (int r = 0, rows = clean_rates(d, i); r < d->rate_count; r++) {
             struct report_cell c;
@@ -268,7 +276,7 @@ void report_table_noise(struct strbuf *out, const struct report_data *d, int *ta
         if (isfinite(d->snrs[k]))
             strbuf_addf(out, "<th class=\"n\">%s</th>", noise);
     }
-    strbuf_adds(out, "</tr>\n");
+    strbuf_adds(out, "</tr></thead>\n");
     for (int i = 0; i < d->model_count; i++) {
         strbuf_adds(out, "<tr>");
         name_cell(out, d->models[i].name, 1);
@@ -297,7 +305,7 @@ void report_table_frontier(struct strbuf *out, const struct report_data *d, int 
 {
     begin(out, table, "The frontier: what is beaten by nothing as cheap or cheaper.");
     strbuf_adds(out, "<tr><th>rate</th><th>model</th><th class=\"n\">TFLOPs</th>"
-                     "<th class=\"n\">WER (%)</th></tr>\n");
+                     "<th class=\"n\">WER (%)</th></tr></thead>\n");
     for (int r = 0; r < d->rate_count; r++)
         for (int i = 0; i < d->model_count; i++) {
             struct report_cell c;
@@ -307,7 +315,7 @@ void report_table_frontier(struct strbuf *out, const struct report_data *d, int 
             strbuf_adds(out, "<tr>");
             rate_cell(out, &d->rates[r]);
             name_cell(out, d->models[i].name, 1);
-            number(out, c.tflops, c.tflops < 0.1 ? 4 : 3, false);
+            tflops_cell(out, c.tflops);
             number(out, 100 * c.wer, 1, false);
             strbuf_adds(out, "</tr>\n");
         }
@@ -319,8 +327,9 @@ void report_table_share(struct strbuf *out, const struct result_experts *e, int 
     begin(out, table,
           "By layer: the expert chosen most, its share of token slots (mean of the "
           "rates), and how far the rates are apart (total variation, 0 to 1).");
-    strbuf_adds(out, "<tr><th class=\"n\">layer</th><th class=\"n\">expert</th>"
-                     "<th class=\"n\">share (%)</th><th class=\"n\">rates apart</th></tr>\n");
+    strbuf_adds(out,
+                "<tr><th class=\"n\">layer</th><th class=\"n\">expert</th>"
+                "<th class=\"n\">share (%)</th><th class=\"n\">rates apart</th></tr></thead>\n");
     for (int layer = 0; layer < e->layers; layer++) {
         double most = -1;
         int best = 0;
