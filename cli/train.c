@@ -1,6 +1,7 @@
 /* mome train CONFIG.json: train/trainer.h with a live line. */
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "train/distributed.h"
 #include "train/trainer.h"
 
 #include <getopt.h>
@@ -18,20 +19,25 @@ static const char help_text[] =
     "                what the folder holds is written over)\n"
     "  --threads N   default: all cores\n"
     "  --quiet       no progress line\n\n"
+    "With MPI several processes, on one machine or many, share each batch, to the same losses:\n"
+    "  mpirun -n 4 mome train CONFIG.json       one core each; --bind-to none --map-by node and\n"
+    "                                           --threads N: one each machine, all its cores\n"
+    "They must see the same files under the same names.\n\n"
     "Ctrl-C saves a checkpoint and ends.\n";
 
 struct view {
     struct progress loading, training;
     int stage; /* that the line is of; -1: none yet */
     bool quiet;
+    bool follows; /* not rank 0, which speaks for all */
 };
 
 static int on_load(void *arg, int done, int total, const char *text)
 {
     struct view *v = arg;
-    if (text)
+    if (text && !v->follows)
         progress_note(&v->loading, text);
-    else
+    else if (!text)
         progress_update(&v->loading, done, total, -1, NULL);
     return interrupted();
 }
@@ -70,6 +76,31 @@ static int on_step(void *arg, const struct train_report *r)
     return interrupted();
 }
 
+/* Every rank comes by with its outcome; one of them says what went wrong, for all. */
+static int run(struct distributed *d, struct train_options *how, const char *path)
+{
+    struct view *view = how->arg;
+    struct train_config config;
+    struct error err = {0};
+    int rc = train_config_read(&config, path, &err);
+    int agreed = distributed_agree(d, rc, &err);
+    if (!agreed) {
+        progress_start(&view->loading, "reading clips", view->quiet);
+        interrupt_install();
+        how->distributed = d;
+        agreed = train(&config, how, &err);
+        progress_end(&view->loading);
+        progress_end(&view->training);
+        if (!agreed && d->rank == 0)
+            fprintf(stderr, "done: %s/best\n", config.output);
+    }
+    if (!rc)
+        train_config_release(&config);
+    if (!agreed)
+        return EXIT_GOOD;
+    return d->rank == 0 ? command_failed(&err) : EXIT_FAILED;
+}
+
 int command_train(int argc, char **argv)
 {
     enum { RESUME = 256, THREADS, QUIET, HELP };
@@ -99,18 +130,14 @@ int command_train(int argc, char **argv)
     }
     if (argc - optind != 1)
         return command_usage("train", "takes one configuration file", NULL);
-    struct train_config config;
+    struct distributed distributed;
     struct error err = {0};
-    if (train_config_read(&config, argv[optind], &err))
+    if (distributed_open(&distributed, &err))
         return command_failed(&err);
+    view.follows = distributed.rank > 0;
+    view.quiet = view.quiet || view.follows;
     how.arg = &view;
-    progress_start(&view.loading, "reading clips", view.quiet);
-    interrupt_install();
-    int rc = train(&config, &how, &err);
-    progress_end(&view.loading);
-    progress_end(&view.training);
-    if (!rc)
-        fprintf(stderr, "done: %s/best\n", config.output);
-    train_config_release(&config);
-    return rc ? command_failed(&err) : EXIT_GOOD;
+    int code = run(&distributed, &how, argv[optind]);
+    distributed_close(&distributed);
+    return code;
 }

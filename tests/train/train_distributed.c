@@ -1,22 +1,18 @@
 /*
- * Two processes train like one. The program starts itself under mpirun, as `PROGRAM rank WHAT ..`;
- * skipped where there is no mpirun, or no MPI in this build.
+ * Two processes train like one, and a step in parts like one in one piece. The program starts
+ * itself under mpirun, as `PROGRAM rank WHAT ..`; skipped where there is no mpirun, or no MPI in
+ * this build.
  */
+#include "mouth_clips.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "train/distributed.h"
 #include "train/gradients.h"
+#include "train/trainer.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <jansson.h>
+#include <omp.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 enum { EXIT_SKIP = 77 };
 
@@ -236,7 +232,157 @@ static void test_ranks_agree(void **state)
     ranks(2, "talk");
 }
 
-static int rank_main(const char *what)
+/* ---- training ---- */
+
+static struct mouth_clips clips;
+
+/* All losses, nothing that is drawn slice by slice: no dropout, no batch norm in training. */
+static void write_config(char path[256], const char *name, int accumulate, double load_balance)
+{
+    snprintf(path, 256, "%s/%s.json", clips.folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "{\"seed\": 3, \"output\": \"%s/%s\", \"cache\": \"%s/cache\", \"validation\": \"%s\","
+            " \"vocabulary\": 262, \"bf16\": false, \"model\": {"
+            "\"audio\": {\"d\": 48, \"layers\": 1, \"heads\": 2, \"ffn\": 96},"
+            "\"video\": {\"stem\": 4, \"widths\": [4, 8, 8, 16], \"d\": 48, \"layers\": 1,"
+            " \"heads\": 2, \"ffn\": 96, \"position_kernel\": 7, \"position_groups\": 4},"
+            "\"projector\": {\"hidden\": 64, \"audio_rates\": [2, 4], \"video_rates\": [1, 2]},"
+            "\"llm\": {\"d\": 96, \"layers\": 3, \"heads\": 2, \"kv_heads\": 1,"
+            " \"head_dim\": 48, \"ffn\": 192},"
+            "\"mome\": {\"routed\": 4, \"active\": 2, \"shared\": 1, \"bottleneck\": 4}},"
+            "\"sources\": [{\"manifest\": \"%s\"}], \"stages\": ["
+            "{\"name\": \"all\", \"train\": [\"audio\", \"projectors\", \"llm\"], \"steps\": 4,"
+            " \"batch\": 5, \"accumulate\": %d, \"frame_weight\": 0.5, \"task_share\": 0.6,"
+            " \"align_weight\": 0.2, \"augment\": {\"gain_db\": 6, \"whole\": 0.3}},"
+            "{\"name\": \"mome\", \"train\": [\"projectors\", \"mome\"], \"steps\": 4,"
+            " \"batch\": 5, \"accumulate\": %d, \"load_balance\": %g, \"copies\": 2,"
+            " \"average\": 2, \"validate_every\": 3}]}",
+            clips.folder, name, clips.folder, clips.manifest, clips.manifest, accumulate,
+            accumulate, load_balance);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int train_main(const char *path, struct distributed *d)
+{
+    struct train_config config;
+    struct train_options options = {.distributed = d};
+    struct error err = {0};
+    omp_set_num_threads(1);
+    int rc = train_config_read(&config, path, &err);
+    if (!rc) {
+        rc = train(&config, &options, &err);
+        train_config_release(&config);
+    }
+    if (rc)
+        fprintf(stderr, "%s\n", err.message);
+    return rc ? 1 : 0;
+}
+
+static void train_alone(const char *config)
+{
+    char command[1024];
+    snprintf(command, sizeof command, "%s train %s", program, config);
+    assert_int_equal(system(command), 0);
+}
+
+static json_t *read_log(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s/log.jsonl", clips.folder, name);
+    FILE *f = fopen(path, "r");
+    json_t *lines = json_array(), *line;
+    assert_non_null(f);
+    while ((line = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL)) != NULL)
+        json_array_append_new(lines, line);
+    fclose(f);
+    return lines;
+}
+
+/* Every number of every line, to `most` of its size (or of 1). */
+static void assert_same_logs(const char *a, const char *b, double most)
+{
+    json_t *x = read_log(a), *y = read_log(b), *line, *value;
+    size_t i;
+    const char *key;
+    double worst = 0;
+    assert_int_equal(json_array_size(x), 4 + 1 + 4 + 3);
+    assert_int_equal(json_array_size(y), json_array_size(x));
+    json_array_foreach(x, i, line)
+    {
+        json_object_foreach(line, key, value)
+        {
+            double p = json_number_value(value);
+            double q = json_number_value(json_object_get(json_array_get(y, i), key));
+            double off = fabs(p - q) / fmax(1, fabs(p));
+            if (!strcmp(key, "clips_per_second"))
+                continue;
+            if (!strcmp(key, "gradient_norm")) /* no loss: may be off by ten times as much */
+                off /= 10;
+            if (off > most)
+                print_message("line %zu: %s: %.9g and %.9g\n", i, key, p, q);
+            worst = fmax(worst, off);
+        }
+    }
+    print_message("%s and %s: logs differ by %.1e\n", a, b, worst);
+    json_decref(x);
+    json_decref(y);
+    assert_true(worst <= most);
+}
+
+static void test_two_ranks_train_like_one(void **state)
+{
+    (void)state;
+    char one[256], two[256], what[300];
+    write_config(one, "one", 1, 0.01);
+    write_config(two, "two", 1, 0.01);
+    train_alone(one);
+    snprintf(what, sizeof what, "train %s", two);
+    ranks(2, what);
+    assert_same_logs("one", "two", 1e-6);
+}
+
+/* Without L_B, whose f_n is counted part by part. */
+static void test_accumulated_parts_are_one_batch(void **state)
+{
+    (void)state;
+    char whole[256], parts[256];
+    write_config(whole, "whole", 1, 0);
+    write_config(parts, "parts", 3, 0);
+    train_alone(whole);
+    train_alone(parts);
+    assert_same_logs("whole", "parts", 1e-6);
+}
+
+/* Parts and ranks together; some slices are empty. */
+static void test_parts_over_ranks(void **state)
+{
+    (void)state;
+    char alone[256], three[256], what[300];
+    write_config(alone, "alone", 2, 0.01);
+    write_config(three, "three", 2, 0.01);
+    train_alone(alone);
+    snprintf(what, sizeof what, "train %s", three);
+    ranks(4, what);
+    assert_same_logs("alone", "three", 1e-6);
+}
+
+static int make_clips(void **state)
+{
+    (void)state;
+    mouth_clips_make(&clips);
+    return 0;
+}
+
+static int remove_clips(void **state)
+{
+    (void)state;
+    mouth_clips_remove(&clips);
+    return 0;
+}
+
+static int rank_main(const char *what, const char *config)
 {
     struct distributed d;
     struct error err = {0};
@@ -245,7 +391,8 @@ static int rank_main(const char *what)
         return rc == ERROR_UNSUPPORTED ? EXIT_SKIP : 1;
     rc = !strcmp(what, "sums")   ? rank_sums(&d)
          : !strcmp(what, "idle") ? rank_idle(&d)
-                                 : rank_talk(&d);
+         : !strcmp(what, "talk") ? rank_talk(&d)
+                                 : train_main(config, &d);
     if (rc)
         fprintf(stderr, "rank %d: %s: failed (%d)\n", d.rank, what, rc);
     distributed_close(&d);
@@ -255,7 +402,9 @@ static int rank_main(const char *what)
 int main(int argc, char **argv)
 {
     if (argc > 2 && !strcmp(argv[1], "rank"))
-        return rank_main(argv[2]);
+        return rank_main(argv[2], argv[3]);
+    if (argc > 2 && !strcmp(argv[1], "train"))
+        return train_main(argv[2], NULL);
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n < 0)
         return 1;
@@ -263,6 +412,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_ranks_agree),
         cmocka_unit_test(test_gradients_of_ranks),
         cmocka_unit_test(test_ranks_without_work),
+        cmocka_unit_test(test_two_ranks_train_like_one),
+        cmocka_unit_test(test_accumulated_parts_are_one_batch),
+        cmocka_unit_test(test_parts_over_ranks),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_clips, remove_clips);
 }

@@ -45,7 +45,7 @@ static void write_config(char path[256], const char *name)
             " \"steps\": 14, \"batch\": 3, \"frame_weight\": 1, \"task_share\": 0.7,"
             " \"augment\": {\"speed\": 0.1, \"gain_db\": 6, \"shift\": 4, \"whole\": 0.3}},"
             "{\"name\": \"mome\", \"train\": [\"projectors\", \"mome\"], \"steps\": 14,"
-            " \"batch\": 3, \"validate_every\": 4}]}",
+            " \"batch\": 3, \"accumulate\": 2, \"validate_every\": 4, \"average\": 3}]}",
             clips.folder, name, clips.folder, clips.manifest, clips.manifest);
     assert_int_equal(fclose(f), 0);
 }
@@ -150,6 +150,7 @@ static void assert_same_runs(const char *a, const char *b)
     assert_same_file(a, b, "tokenizer.json");
     assert_no_temporaries(b, "");
     assert_no_temporaries(b, "best/");
+    assert_no_temporaries(b, "average/");
 }
 
 static void sleep_seconds(double seconds)
