@@ -86,7 +86,8 @@ struct device {
        once */
     void (*linears)(const struct linear_part *parts, int count, const float *x, int64_t rows,
                     enum precision precision);
-    /* dx += dy W */
+    /* dx += dy W; the weight of a parameter whose gradient is not wanted may be packed for it once
+       (weight->across) */
     void (*linear_backward_input)(float *dx, const float *dy, struct tensor *weight, int64_t rows,
                                   enum precision precision);
     void (*pack_free)(struct pack *pack);

@@ -164,5 +164,7 @@ void parameter_changed(struct tensor *t)
 {
     if (t->pack)
         t->pack->device->pack_free(t->pack);
-    t->pack = NULL;
+    if (t->across)
+        t->across->device->pack_free(t->across);
+    t->pack = t->across = NULL;
 }

@@ -35,6 +35,7 @@ struct tensor {
     bool parameter;      /* weights of a model: products may keep a packed copy */
     bool borrowed;       /* data or stored is another's memory (a mapped file's) */
     struct pack *pack;   /* the device's packed copy (parameters only; NULL: none yet) */
+    struct pack *across; /* the same of the transposed: what gradients go back through */
     struct tensor *base; /* of a view: the tensor whose memory, data and grad, it shares */
 };
 
@@ -114,7 +115,7 @@ void parameter_read(float *out, const struct tensor *t, int64_t start, int64_t c
 int parameter_own(struct tensor *t, struct error *err);
 /* Trainable or frozen: allocates (zeroed) or frees the gradient. */
 int parameter_train(struct tensor *t, bool trainable, struct error *err);
-/* To be called after data was written (a load, an optimiser step): drops the packed copy. */
+/* To be called after data was written (a load, an optimiser step): drops the packed copies. */
 void parameter_changed(struct tensor *t);
 
 /* Runs the tape backwards from the scalar `loss` (its gradient is set to `scale`), adding into the

@@ -131,14 +131,43 @@ struct packed_weight {
 
 enum { PACK_HEADER = 64 };
 
-/* For a convolution of these sizes; s NULL: for products, in bfloat16. NULL: no memory, no such
-   kernel, or the weight is packed for another one. */
-static const void *packed(struct tensor *weight, const struct convolution_sizes *s)
+static void fill_panels(void *to, const struct tensor *w)
+{
+    simd_best()->panels_fill(to, w->stored ? w->dtype : DTYPE_F32, w->stored ? w->stored : w->data,
+                             tensor_width(w), tensor_rows(w));
+}
+
+static void fill_panels_across(void *to, const struct tensor *w)
+{
+    enum { TILE = 64 };
+    const int64_t in = tensor_width(w), out = tensor_rows(w);
+    float *turned = scratch_take(sizeof(float) * (size_t)(in * out));
+#pragma omp parallel for schedule(static)
+    for (int64_t first = 0; first < out; first += TILE) {
+        int64_t rows = out - first < TILE ? out - first : TILE;
+        float *some = scratch_take(sizeof(float) * (size_t)(rows * in));
+        parameter_read(some, w, first * in, rows * in);
+        for (int64_t i = 0; i < in; i++)
+            for (int64_t r = 0; r < rows; r++)
+                turned[i * out + first + r] = some[r * in + i];
+        scratch_give(some);
+    }
+    simd_best()->panels_fill(to, DTYPE_F32, turned, out, in);
+    scratch_give(turned);
+}
+
+/* The pack in `place` of a weight, made if need be: for a convolution of sizes s, or, s NULL, for
+   products in bfloat16. NULL: no memory, no such kernel, or it is packed for another one. */
+static const void *packed(struct tensor *weight, struct pack **place,
+                          const struct convolution_sizes *s)
 {
     const struct simd *simd = simd_best();
     const int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    const int64_t bytes = s ? simd->direct_bytes(s) : simd->panels_bytes(in, out);
-    struct pack *found = __atomic_load_n(&weight->pack, __ATOMIC_ACQUIRE);
+    const bool across = place == &weight->across;
+    const int64_t bytes = s        ? simd->direct_bytes(s)
+                          : across ? simd->panels_bytes(out, in)
+                                   : simd->panels_bytes(in, out);
+    struct pack *found = __atomic_load_n(place, __ATOMIC_ACQUIRE);
     if (!found) {
         struct packed_weight *made = bytes ? memory_new(1, PACK_HEADER + (size_t)bytes) : NULL;
         if (!made)
@@ -146,11 +175,11 @@ static const void *packed(struct tensor *weight, const struct convolution_sizes 
         *made = (struct packed_weight){{&device_cpu}, bytes};
         if (s)
             simd->direct_fill((char *)made + PACK_HEADER, weight->data, s);
+        else if (across)
+            fill_panels_across((char *)made + PACK_HEADER, weight);
         else
-            simd->panels_fill((char *)made + PACK_HEADER,
-                              weight->stored ? weight->dtype : DTYPE_F32,
-                              weight->stored ? weight->stored : weight->data, in, out);
-        if (__atomic_compare_exchange_n(&weight->pack, &found, &made->pack, false, __ATOMIC_ACQ_REL,
+            fill_panels((char *)made + PACK_HEADER, weight);
+        if (__atomic_compare_exchange_n(place, &found, &made->pack, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
             found = &made->pack;
         else
@@ -170,7 +199,7 @@ static const void *panels_of(struct tensor *weight, enum precision precision)
     bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad &&
                 tensor_width(weight) % 2 == 0 &&
                 !(weight->stored && dtype_block(weight->dtype) > 1);
-    return pack ? packed(weight, NULL) : NULL;
+    return pack ? packed(weight, &weight->pack, NULL) : NULL;
 }
 
 /* y = x W^T + bias where W has no panels. */
@@ -238,6 +267,14 @@ void product_linear_backward_input(float *dx, const float *dy, struct tensor *we
                                    enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && out % 2 == 0;
+    const void *panels = pack ? packed(weight, &weight->across, NULL) : NULL;
+    if (panels) {
+        uint16_t *half = rounded(dy, rows, out, out, rows);
+        simd_best()->panels_add(dx, half, panels, rows, out, in);
+        scratch_give(half);
+        return;
+    }
     if (weight->stored) {
         stored_linear_backward_input(dx, dy, weight, rows, precision);
         return;
@@ -340,7 +377,7 @@ void product_convolution_frozen(float *y, const float *x, struct tensor *weight,
     const struct simd *simd = simd_best();
     const bool direct =
         prefer_direct(s, s->filters, s->out[2]) && weight->parameter && !weight->needs_grad;
-    const void *pack = direct ? packed(weight, s) : NULL;
+    const void *pack = direct ? packed(weight, &weight->pack, s) : NULL;
     if (pack && simd->direct_convolution(y, x, weight->data, pack, end, s))
         return;
     product_convolution(y, x, weight->data, NULL, s);

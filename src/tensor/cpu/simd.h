@@ -22,6 +22,9 @@ struct simd {
     void (*panels_fill)(void *panels, enum dtype type, const void *weight, int64_t in, int64_t out);
     void (*panels_product)(const struct linear_part *part, const uint16_t *x, const void *panels,
                            int64_t rows);
+    /* y [rows, out] += x [rows, in] w [out, in]^T, likewise */
+    void (*panels_add)(float *y, const uint16_t *x, const void *panels, int64_t rows, int64_t in,
+                       int64_t out);
     /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and of
        block types (one for all parts), x rounded to 8 bits, for any number of rows. */
     void (*dequantise)(float *to, enum dtype type, const void *from, int64_t count);

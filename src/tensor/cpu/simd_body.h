@@ -77,6 +77,7 @@ const struct simd SIMD_TABLE = {
     .panels_bytes = panels_bytes,
     .panels_fill = panels_fill,
     .panels_product = panels_product,
+    .panels_add = panels_add,
 #endif
     .dequantise = dequantise,
     .few_rows_stored = few_rows_stored,

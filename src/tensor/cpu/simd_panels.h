@@ -19,7 +19,7 @@ struct panels {
     float *y; /* [rows, out] */
     const unit *x, *w;
     const float *bias, *add; /* or NULL; add [rows, out] */
-    bool gelu;
+    bool gelu, more;         /* more: y += instead of y = */
     int64_t rows, units, out;
 };
 
@@ -94,7 +94,10 @@ INLINE void panel_block(const struct panels *p, const unit *w, int64_t first, in
         right[v] = p->bias ? _mm512_maskz_loadu_ps(lanes_of(p->out - first - v * LANES),
                                                    p->bias + first + v * LANES)
                            : vec_set(0);
-        UNROLL for (int r = 0; r < rows; r++) sum[r][v] = right[v];
+        UNROLL for (int r = 0; r < rows; r++) sum[r][v] =
+            p->more ? _mm512_maskz_loadu_ps(lanes_of(p->out - first - v * LANES),
+                                            y + r * p->out + v * LANES)
+                    : right[v];
     }
     for (int64_t u = 0; u < units; u++, w += vectors * LANES, next += stride) {
         UNROLL for (int v = 0; v < vectors; v++) right[v] = vec_load(w + v * LANES);
@@ -162,12 +165,9 @@ static void panel_rows(const struct panels *p, int64_t first, int64_t from, int6
 
 /* Threads take panels; where these are few, parts of the
    rows too. */
-static void panels_product(const struct linear_part *part, const uint16_t *x, const void *panels,
-                           int64_t rows)
+static void panels_compute(const struct panels *p)
 {
-    const int64_t in = tensor_width(part->weight), out = tensor_rows(part->weight);
-    const struct panels p = {part->y, (const unit *)x, panels, part->bias, part->add, part->gelu,
-                             rows,    in / 2,          out};
+    const int64_t rows = p->rows, in = 2 * p->units, out = p->out;
     const int64_t count = (out + PANEL - 1) / PANEL, threads = omp_get_max_threads();
     const int64_t parts = count % threads == 0 || rows < 8 * PANEL_ROWS ? 1 : threads;
     const int64_t most = (rows + parts - 1) / parts;
@@ -175,7 +175,33 @@ static void panels_product(const struct linear_part *part, const uint16_t *x, co
     schedule(static)
     for (int64_t item = 0; item < count * parts; item++) {
         int64_t from = item % parts * most;
-        panel_rows(&p, item / parts * PANEL, from, minimum(rows, from + most));
+        panel_rows(p, item / parts * PANEL, from, minimum(rows, from + most));
     }
+}
+
+static void panels_product(const struct linear_part *part, const uint16_t *x, const void *panels,
+                           int64_t rows)
+{
+    panels_compute(&(struct panels){.y = part->y,
+                                    .x = (const unit *)x,
+                                    .w = panels,
+                                    .bias = part->bias,
+                                    .add = part->add,
+                                    .gelu = part->gelu,
+                                    .rows = rows,
+                                    .units = tensor_width(part->weight) / 2,
+                                    .out = tensor_rows(part->weight)});
+}
+
+static void panels_add(float *y, const uint16_t *x, const void *panels, int64_t rows, int64_t in,
+                       int64_t out)
+{
+    panels_compute(&(struct panels){.y = y,
+                                    .x = (const unit *)x,
+                                    .w = panels,
+                                    .more = true,
+                                    .rows = rows,
+                                    .units = in / 2,
+                                    .out = out});
 }
 #endif

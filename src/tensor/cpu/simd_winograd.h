@@ -124,15 +124,12 @@ static void winograd_pictures(float *y, const float *x, const void *packed,
                     i % each / wide * 2 - 1, i % wide * 2 - 1, s);
     for (int p = 0; p < POINTS; p++) {
         const struct panels product = {
-            m + p * rows * out,
-            (const unit *)(v + p * rows * in),
-            (const unit *)((const char *)packed + p * panels_bytes(in, out)),
-            NULL,
-            NULL,
-            false,
-            rows,
-            in / 2,
-            out};
+            .y = m + p * rows * out,
+            .x = (const unit *)(v + p * rows * in),
+            .w = (const unit *)((const char *)packed + p * panels_bytes(in, out)),
+            .rows = rows,
+            .units = in / 2,
+            .out = out};
         for (int64_t first = 0; first < out; first += PANEL)
             panel_rows(&product, first, 0, rows);
     }
