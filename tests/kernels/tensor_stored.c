@@ -227,14 +227,14 @@ static void test_stored(void **state)
 {
     enum { MOST = 300000 }; /* products, so that this takes seconds */
     static const int64_t ins[] = {32, 64, 96, 256, 512, 576, 768, 1, 7, 66};
-    static const int64_t outs[] = {1, 7, 33, 65, 300}; /* 300: more than a chunk */
+    static const int64_t outs[] = {1, 7, 33, 65, 96, 300}; /* 300: more than a chunk */
     static const int64_t rows[] = {1, 2, 3, 5, 7, 15, 16, 17, 33, 100};
     struct random r;
     (void)state;
     random_seed(&r, 3);
     for (int type = DTYPE_F16; type < DTYPE_OTHER; type++)
         for (int i = 0; i < 10; i++)
-            for (int o = 0; o < 5; o++) {
+            for (int o = 0; o < 6; o++) {
                 struct walled w;
                 if (ins[i] % dtype_block((enum dtype)type) || (outs[o] == 300 && ins[i] > 256))
                     continue;

@@ -137,23 +137,24 @@ static void fill_panels(void *to, const struct tensor *w)
                              tensor_width(w), tensor_rows(w));
 }
 
+/* The same of the transposed weight, some columns of the weight at a time. */
 static void fill_panels_across(void *to, const struct tensor *w)
 {
-    enum { TILE = 64 };
+    enum { COLUMNS = 64 }; /* whole panels */
     const int64_t in = tensor_width(w), out = tensor_rows(w);
-    float *turned = scratch_take(sizeof(float) * (size_t)(in * out));
+    const int64_t bytes = simd_best()->panels_bytes(out, COLUMNS);
 #pragma omp parallel for schedule(static)
-    for (int64_t first = 0; first < out; first += TILE) {
-        int64_t rows = out - first < TILE ? out - first : TILE;
-        float *some = scratch_take(sizeof(float) * (size_t)(rows * in));
-        parameter_read(some, w, first * in, rows * in);
-        for (int64_t i = 0; i < in; i++)
-            for (int64_t r = 0; r < rows; r++)
-                turned[i * out + first + r] = some[r * in + i];
-        scratch_give(some);
+    for (int64_t first = 0; first < in; first += COLUMNS) {
+        int64_t n = in - first < COLUMNS ? in - first : COLUMNS;
+        float *turned = scratch_take(sizeof(float) * (size_t)(COLUMNS * out)), some[COLUMNS];
+        for (int64_t r = 0; r < out; r++) {
+            parameter_read(some, w, r * in + first, n);
+            for (int64_t i = 0; i < n; i++)
+                turned[i * out + r] = some[i];
+        }
+        simd_best()->panels_fill((char *)to + first / COLUMNS * bytes, DTYPE_F32, turned, out, n);
+        scratch_give(turned);
     }
-    simd_best()->panels_fill(to, DTYPE_F32, turned, out, in);
-    scratch_give(turned);
 }
 
 /* The pack in `place` of a weight, made if need be: for a convolution of sizes s, or, s NULL, for
@@ -193,13 +194,14 @@ void product_pack_free(struct pack *pack)
     memory_free(pack);
 }
 
-/* A weight's panels, packed if need be; NULL where it has none. */
-static const void *panels_of(struct tensor *weight, enum precision precision)
+/* A weight's panels, those of the transposed one where `across`, packed if need be; NULL where it
+   has none. */
+static const void *panels_of(struct tensor *weight, bool across, enum precision precision)
 {
     bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad &&
-                tensor_width(weight) % 2 == 0 &&
+                (across ? tensor_rows(weight) : tensor_width(weight)) % 2 == 0 &&
                 !(weight->stored && dtype_block(weight->dtype) > 1);
-    return pack ? packed(weight, &weight->pack, NULL) : NULL;
+    return pack ? packed(weight, across ? &weight->across : &weight->pack, NULL) : NULL;
 }
 
 /* y = x W^T + bias where W has no panels. */
@@ -242,15 +244,16 @@ void product_linears(const struct linear_part *parts, int count, const float *x,
     uint16_t *half = NULL;
     for (int i = 0; i < count; i++) {
         const struct linear_part *p = &parts[i];
-        const void *panels = done ? NULL : panels_of(p->weight, precision);
+        const void *panels = done ? NULL : panels_of(p->weight, false, precision);
         int64_t in = tensor_width(p->weight);
         if (panels) {
             half = half ? half : rounded(x, rows, in, in, rows);
             simd_best()->panels_product(p, half, panels, rows);
             continue;
         }
-        if (!done)
-            linear_unpacked(p, x, rows, precision);
+        if (done)
+            continue;
+        linear_unpacked(p, x, rows, precision);
         linear_end(p, rows);
     }
     scratch_give(half);
@@ -267,8 +270,7 @@ void product_linear_backward_input(float *dx, const float *dy, struct tensor *we
                                    enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
-    bool pack = use_bf16(precision) && weight->parameter && !weight->needs_grad && out % 2 == 0;
-    const void *panels = pack ? packed(weight, &weight->across, NULL) : NULL;
+    const void *panels = panels_of(weight, true, precision);
     if (panels) {
         uint16_t *half = rounded(dy, rows, out, out, rows);
         simd_best()->panels_add(dx, half, panels, rows, out, in);

@@ -25,8 +25,9 @@ struct simd {
     /* y [rows, out] += x [rows, in] w [out, in]^T, likewise */
     void (*panels_add)(float *y, const uint16_t *x, const void *panels, int64_t rows, int64_t in,
                        int64_t out);
-    /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and of
-       block types (one for all parts), x rounded to 8 bits, for any number of rows. */
+    /* Stored weights: numbers written out (whole blocks); y = x w^T + bias, for few rows; and
+       linear_parts with block types (one for all), x rounded to 8 bits, for any number of rows;
+       there `add` may be y. */
     void (*dequantise)(float *to, enum dtype type, const void *from, int64_t count);
     void (*few_rows_stored)(float *y, const float *x, const struct tensor *weight,
                             const float *bias, int64_t rows);

@@ -221,14 +221,15 @@ INLINE int group_parts(enum dtype type) /* that have scales of their own */
 
 typedef int8_t byte_lanes __attribute__((vector_size(LANES)));
 
-/* x in 8 bits, ready for weights of one type. */
+/* x in 8 bits, ready for weights of one type. For each ROWS_AT_ONCE rows (the last ones: as many
+   as there are) one group of all of them after the other, in the order of use. */
 struct rounded {
     int64_t rows, in, groups;
     int parts;
-    int8_t *q;      /* [rows, in] */
-    float *scale;   /* [rows, groups] */
-    float *sum;     /* [rows, groups]: scale times sum of q */
-    int32_t *start; /* [rows, groups, parts]: - offset times sum of q */
+    int8_t *q;      /* [rows * groups, GROUP] */
+    float *scale;   /* [rows * groups] */
+    float *sum;     /* [rows * groups]: scale times sum of q */
+    int32_t *start; /* [rows * groups, parts]: - offset times sum of q */
 };
 
 /* Magnitudes are compared as bits, so that a number that is none makes the scale none. half[i]: the
@@ -267,10 +268,12 @@ INLINE float round_group(int8_t *q, int32_t half[2], const float *x)
 
 static void round_row(const struct rounded *t, const float *x, int64_t row, int offset)
 {
+    const int64_t first = row / ROWS_AT_ONCE * ROWS_AT_ONCE;
+    const int64_t together = minimum(ROWS_AT_ONCE, t->rows - first);
     for (int64_t g = 0; g < t->groups; g++) {
-        int64_t at = row * t->groups + g, first = row * t->in + g * GROUP;
+        int64_t at = first * t->groups + g * together + row - first;
         int32_t half[2];
-        t->scale[at] = round_group(t->q + first, half, x + first);
+        t->scale[at] = round_group(t->q + at * GROUP, half, x + row * t->in + g * GROUP);
         t->sum[at] = t->scale[at] * (float)(half[0] + half[1]);
         t->start[at * t->parts] = -offset * (t->parts == 2 ? half[0] : half[0] + half[1]);
         if (t->parts == 2)
@@ -310,7 +313,7 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
             __builtin_prefetch(next + b * bytes + i, 0, 2);
         group_load(&g, &head, type, w, stride, b);
         for (int64_t i = 0; i < rows; i++) {
-            int64_t at = (row + i) * x->groups + b;
+            int64_t at = row * x->groups + b * rows + i;
             const int8_t *q = x->q + at * GROUP;
             vec scale = vec_set(x->scale[at]), total = sum[i];
             UNROLL for (int p = 0; p < parts; p++)
@@ -359,26 +362,35 @@ struct stored_product {
     float *y;
     const struct rounded *x;
     const uint8_t *w, *last; /* last: the rows of the last panel, zero rows behind them */
-    const float *bias;
+    const float *bias, *add; /* as linear_part's, like gelu */
+    bool gelu;
     enum dtype type;
     int64_t stride, out, panels, first; /* first: panels of the products before this one */
     uint8_t *copy;                      /* of the last panel, or NULL */
 };
 
-/* The sums of one row of x and one panel, to y. */
+/* The sums of one row of x and one panel, and what follows, to y. */
 INLINE void panel_store(const struct stored_product *p, int64_t row, int64_t panel, vec sum)
 {
-    int64_t first = panel * LANES, n = minimum(LANES, p->out - first);
-    float *y = p->y + row * p->out + first, part[LANES];
-    if (n == LANES) {
+    int64_t first = panel * LANES, n = minimum(LANES, p->out - first), at = row * p->out + first;
+    float part[LANES], density;
+    if (n == LANES && !p->gelu) {
         if (p->bias)
             sum += vec_load(p->bias + first);
-        vec_store(y, sum);
+        if (p->add)
+            sum += vec_load(p->add + at);
+        vec_store(p->y + at, sum);
         return;
     }
     vec_store(part, sum);
+    for (int64_t i = 0; p->bias && i < n; i++)
+        part[i] += p->bias[first + i];
+    if (p->gelu)
+#pragma omp simd private(density)
+        for (int64_t i = 0; i < LANES; i++)
+            part[i] *= normal_below(part[i], &density);
     for (int64_t i = 0; i < n; i++)
-        y[i] = part[i] + (p->bias ? p->bias[first + i] : 0);
+        p->y[at + i] = part[i] + (p->add ? p->add[at + i] : 0);
 }
 
 static void panel_product(const struct stored_product *p, int64_t panel)
@@ -402,6 +414,8 @@ static struct stored_product stored_product_new(const struct linear_part *part,
                                .x = x,
                                .w = w->stored,
                                .bias = part->bias,
+                               .add = part->add,
+                               .gelu = part->gelu,
                                .type = w->dtype,
                                .stride = dtype_bytes(w->dtype, x->in),
                                .out = out,
@@ -416,7 +430,7 @@ static struct stored_product stored_product_new(const struct linear_part *part,
     return p;
 }
 
-/* y [rows, out] = x w^T + bias of each part, x rounded to 8 bits; w of a block type */
+/* Each part, x rounded to 8 bits; w of a block type. add may be y. */
 static void linear_rounded(const struct linear_part *parts, int count, const float *x, int64_t rows)
 {
     int64_t in = tensor_width(parts->weight), panels = 0;

@@ -88,10 +88,68 @@ bool stored_linears(const struct linear_part *parts, int count, const float *x, 
     return true;
 }
 
-void stored_linear_backward_input(float *dx, const float *dy, const struct tensor *weight,
-                                  int64_t rows, enum precision precision)
+/* ---- back ---------------------------------------------------------------------------------- */
+
+/* weight->across: the transposed weight, in 8 bits, so that a gradient goes back as x comes. */
+struct turned_weight {
+    struct pack pack;
+    struct tensor weight; /* Q8_0 [in, out], behind this struct */
+};
+
+enum { GROUP = 32 }; /* numbers of Q8_0 with one scale */
+
+static void turned_fill(char *to, const struct tensor *w)
+{
+    const int64_t in = tensor_width(w), out = tensor_rows(w);
+    const int64_t row = dtype_bytes(DTYPE_Q8_0, out), block = dtype_bytes(DTYPE_Q8_0, GROUP);
+#pragma omp parallel for schedule(static)
+    for (int64_t first = 0; first < out; first += GROUP) {
+        float *some = scratch_take(sizeof *some * (size_t)(GROUP * in)), column[GROUP];
+        for (int64_t r = 0; r < GROUP; r++)
+            simd_best()->dequantise(some + r * in, w->dtype, stored_row(w, first + r), in);
+        for (int64_t i = 0; i < in; i++) {
+            for (int64_t r = 0; r < GROUP; r++)
+                column[r] = some[r * in + i];
+            dtype_from_float(to + i * row + first / GROUP * block, DTYPE_Q8_0, column, GROUP);
+        }
+        scratch_give(some);
+    }
+}
+
+/* Made if need be; NULL: no memory, or rows that are not whole groups. Two threads may make it at
+   once: the second one's is dropped. */
+static struct tensor *turned(struct tensor *w)
+{
+    const int64_t in = tensor_width(w), out = tensor_rows(w);
+    struct pack *found = __atomic_load_n(&w->across, __ATOMIC_ACQUIRE);
+    if (!found && out % GROUP == 0) {
+        struct turned_weight *made =
+            memory_new(1, sizeof *made + (size_t)dtype_bytes(DTYPE_Q8_0, in * out));
+        if (!made)
+            return NULL;
+        turned_fill((char *)(made + 1), w);
+        made->pack.device = &device_cpu;
+        parameter_borrow(&made->weight, TENSOR_SHAPE(in, out), DTYPE_Q8_0, made + 1);
+        if (__atomic_compare_exchange_n(&w->across, &found, &made->pack, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            found = &made->pack;
+        else
+            memory_free(made);
+    }
+    return found ? &((struct turned_weight *)found)->weight : NULL;
+}
+
+void stored_linear_backward_input(float *dx, const float *dy, struct tensor *weight, int64_t rows,
+                                  enum precision precision)
 {
     int64_t in = tensor_width(weight), out = tensor_rows(weight);
+    bool round = precision == PRECISION_BF16 && dtype_block(weight->dtype) > 1;
+    struct tensor *across = round && weight->parameter ? turned(weight) : NULL;
+    if (across) {
+        simd_best()->linear_rounded(&(struct linear_part){.y = dx, .weight = across, .add = dx}, 1,
+                                    dy, rows);
+        return;
+    }
     float *chunk = chunk_new(weight);
     for (int64_t o = 0; o < out; o += CHUNK) {
         chunk_read(chunk, weight, o, chunk_rows(weight, o));
