@@ -62,7 +62,6 @@ int draw_step(struct draw *draws, const struct dataset *dataset, const struct tr
         struct draw *d = &draws[count];
         d->sample = count ? dataset_draw_near(dataset, draws[0].sample, random)
                           : dataset_draw(dataset, random);
-        d->index = (int)(d->sample - dataset->samples);
         d->copy = stage->copies ? (int)random_below(random, stage->copies) : 0;
         draw_asks(d, config, stage, random);
         frames += sample_frames(d->sample);

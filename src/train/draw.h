@@ -26,7 +26,6 @@ struct ask {
 
 struct draw {
     const struct sample *sample;
-    int index; /* of the sample in the dataset */
     int copy;  /* 0 .. stage->copies - 1 */
     int ask_count;
     struct ask asks[DRAW_MOST_ASKS];

@@ -66,10 +66,10 @@ static uint64_t hash_augmentation(uint64_t h, const struct augment *augment,
     if (augment->noise)
         h = hash_bytes(h, augment->noise->pcm, (size_t)augment->noise->samples * sizeof(float));
     bool splices = false;
-    for (int i = 0; i < augment->config->source_count; i++) {
-        h = add_number(h, augment->config->sources[i].splice);
+    for (int i = 0; i < augment->config->source_count; i++)
         splices = splices || augment->config->sources[i].splice > 0;
-    }
+    for (int i = 0; splices && i < augment->config->source_count; i++)
+        h = add_number(h, augment->config->sources[i].splice);
     for (int i = 0; splices && i < augment->dataset->count; i++) /* any may be a donor */
         h = hash_clip(h, &augment->dataset->samples[i].clip, modality);
     return h;
@@ -152,13 +152,13 @@ static uint64_t key_of(const struct features_cache *f, const struct draw *d, int
     h = hash_bytes(h, d->sample->text, strlen(d->sample->text));
     for (int i = 0; i < d->sample->word_count; i++)
         h = add_number(add_number(h, d->sample->words[i].start_ms), d->sample->words[i].end_ms);
-    return add_number(add_number(h, d->index), d->copy);
+    return add_number(h, d->copy);
 }
 
-void features_cache_seed(struct random *random, int index, int copy)
+void features_cache_seed(struct random *random, const struct draw *d)
 {
-    uint64_t place = ((uint64_t)1 << 62) + ((uint64_t)index << 12) + (uint64_t)copy;
-    random_seed(random, copies_seed * 0x9e3779b97f4a7c15u + place);
+    uint64_t h = hash_clip(copies_seed, &d->sample->clip, AUDIO);
+    random_seed(random, add_number(hash_clip(h, &d->sample->clip, VIDEO), d->copy));
 }
 
 /* ---- files ------------------------------------------------------------------------------- */
@@ -284,7 +284,7 @@ static int missing_streams(unsigned *missing, const struct features_cache *f, st
                            const struct draw *d, struct error *err)
 {
     struct random random;
-    features_cache_seed(&random, d->index, d->copy);
+    features_cache_seed(&random, d);
     *missing = 0;
     int rc =
         augment_example(e, f->augment, d->sample, 0, f->stage, f->stage->steps - 1, &random, err);
@@ -300,7 +300,7 @@ static int missing_streams(unsigned *missing, const struct features_cache *f, st
     example_release(e);
     if (rc || !*missing)
         return rc;
-    features_cache_seed(&random, d->index, d->copy);
+    features_cache_seed(&random, d);
     return augment_example(e, f->augment, d->sample, AUGMENT_AUDIO | AUGMENT_VIDEO, f->stage,
                            f->stage->steps - 1, &random, err);
 }
@@ -338,8 +338,7 @@ int features_cache_fill(const struct features_cache *f, struct recognizer *r,
 #pragma omp parallel for schedule(dynamic)
     for (int i = 0; i < total; i++) {
         struct error mine = {0};
-        const struct draw d = {
-            .sample = &dataset->samples[i / copies], .index = i / copies, .copy = i % copies};
+        const struct draw d = {.sample = &dataset->samples[i / copies], .copy = i % copies};
         int rc = __atomic_load_n(&failed, __ATOMIC_RELAXED) ? 0 : fill_one(f, r, c, &d, &mine);
 #pragma omp critical
         {

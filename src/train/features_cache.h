@@ -41,8 +41,8 @@ int features_cache_init(struct features_cache *f, struct recognizer *r,
                         enum precision precision, struct error *err);
 void features_cache_release(struct features_cache *f); /* also fine on a zeroed struct */
 
-/* The randomness that a clip's copy is augmented with, whatever the step. */
-void features_cache_seed(struct random *random, int index, int copy);
+/* The randomness that a clip's copy is augmented with, whatever the step and the other clips. */
+void features_cache_seed(struct random *random, const struct draw *draw);
 
 /* Makes what is missing. progress: done and total of files, as they are made; a return other than 0
    cancels. c says device and precision. */

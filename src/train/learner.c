@@ -9,41 +9,58 @@
 
 /* ---- data and model ---------------------------------------------------------------------- */
 
-/* The tokenizer learns from the transcripts of all training clips and the instructions. */
-static int learn_tokenizer(struct tokenizer **tokenizer, const struct learner *l,
-                           const char *texts_path, const char *path, struct error *err)
+static int write_texts(const char *path, const struct train_config *config,
+                       const char *const *texts, int64_t count, struct error *err)
 {
     struct file_writer w;
-    const struct tokenizer_options options = {.vocabulary = l->config->vocabulary,
-                                              .prefix_space = true};
-    int rc = file_writer_open(&w, texts_path, err);
+    int rc = file_writer_open(&w, path, err);
     if (rc)
         return rc;
-    for (int i = 0; i < l->dataset.count; i++)
-        fprintf(w.stream, "%s\n", l->dataset.samples[i].text);
+    for (int64_t i = 0; i < count; i++)
+        fprintf(w.stream, "%s\n", texts[i]);
     for (int task = 0; task < TASK_COUNT; task++) /* twice: a pair that occurs once is not joined */
-        fprintf(w.stream, "%s\n%s\n", l->config->model.prompts[task],
-                l->config->model.prompts[task]);
-    rc = file_writer_commit(&w, err);
-    if (!rc)
-        rc = tokenizer_train(tokenizer, texts_path, &options, err);
-    return rc ? rc : tokenizer_save(*tokenizer, path, err);
+        fprintf(w.stream, "%s\n%s\n", config->model.prompts[task], config->model.prompts[task]);
+    return file_writer_commit(&w, err);
 }
 
-static int make_tokenizer(struct tokenizer **tokenizer, const struct learner *l, const char *folder,
-                          bool resume, struct error *err)
+int learner_make_tokenizer(struct tokenizer **tokenizer, const struct train_config *config,
+                           const char *const *texts, int64_t count, const char *folder,
+                           struct error *err)
 {
-    int rc;
+    const struct tokenizer_options options = {.vocabulary = config->vocabulary,
+                                              .prefix_space = true};
     char *path = file_join(folder, "tokenizer.json");
     char *texts_path = file_join(folder, "transcripts.txt");
-    if (!path || !texts_path)
-        rc = error_set(err, ERROR_MEMORY, "out of memory");
-    else if (resume)
-        rc = tokenizer_load(tokenizer, path, err);
-    else
-        rc = learn_tokenizer(tokenizer, l, texts_path, path, err);
+    int rc = path && texts_path ? write_texts(texts_path, config, texts, count, err)
+                                : error_set(err, ERROR_MEMORY, "out of memory");
+    if (!rc)
+        rc = tokenizer_train(tokenizer, texts_path, &options, err);
+    if (!rc)
+        rc = tokenizer_save(*tokenizer, path, err);
     memory_free(path);
     memory_free(texts_path);
+    return rc;
+}
+
+static int learn_tokenizer(struct tokenizer **tokenizer, const struct learner *l,
+                           const char *folder, struct error *err)
+{
+    const char **texts = memory_new((size_t)l->dataset.count, sizeof *texts);
+    if (!texts)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    for (int i = 0; i < l->dataset.count; i++)
+        texts[i] = l->dataset.samples[i].text;
+    int rc = learner_make_tokenizer(tokenizer, l->config, texts, l->dataset.count, folder, err);
+    memory_free(texts);
+    return rc;
+}
+
+static int load_tokenizer(struct tokenizer **tokenizer, const char *folder, struct error *err)
+{
+    char *path = file_join(folder, "tokenizer.json");
+    int rc =
+        path ? tokenizer_load(tokenizer, path, err) : error_set(err, ERROR_MEMORY, "out of memory");
+    memory_free(path);
     return rc;
 }
 
@@ -68,7 +85,8 @@ static int new_model(struct learner *l, const char *folder, bool resume, struct 
     struct tokenizer *tokenizer = NULL;
     struct recognizer_config model = l->config->model;
     model.llm.vocab = 0; /* as many as the tokenizer has */
-    int rc = make_tokenizer(&tokenizer, l, folder, resume, err);
+    int rc = resume ? load_tokenizer(&tokenizer, folder, err)
+                    : learn_tokenizer(&tokenizer, l, folder, err);
     if (rc) {
         tokenizer_free(tokenizer);
         return rc;
@@ -305,7 +323,7 @@ static int make_example(struct learner *l, struct example *e, const struct draw 
     struct random random;
     const struct stage_config *stage = l->stage;
     if (stage->copies) {
-        features_cache_seed(&random, d->index, d->copy);
+        features_cache_seed(&random, d);
         step = stage->steps - 1;
     } else {
         seed_step(&random, l, step, item + 1);
