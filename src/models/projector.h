@@ -20,6 +20,8 @@ struct projector {
 void projector_init(struct projector *p, const struct projector_config *config, int rate,
                     int d_encoder, int d_llm);
 void projector_params(struct projector *p, struct param_visitor *v);
+/* `to`, declared with the same shapes and without numbers, gets those of `from`. */
+int projector_copy(struct projector *to, const struct projector *from, struct error *err);
 /* states [rows, d_encoder], spans[count] of it -> [sum of length / rate, d_llm], packed. Where
    frames are averaged, `rate` may be another than the projector's own. */
 struct tensor *projector_forward(struct projector *p, struct compute *c, struct tensor *states,

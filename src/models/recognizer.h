@@ -62,7 +62,8 @@ struct recognizer {
 int recognizer_open(struct recognizer **r, const char *folder, struct error *err);
 /* A folder as the start of something else: its settings with `changes` (a JSON object as "model" in
    training configurations, laid over config.json); and the model that they describe, which keeps
-   the folder's numbers where name and shape agree; the rest starts at random. */
+   the folder's numbers where name and shape agree; projectors of rates that it has not start as
+   the nearest rate's; the rest starts at random. */
 int recognizer_read_config(struct recognizer_config *config, const char *folder,
                            const char *changes, struct error *err);
 int recognizer_open_changed(struct recognizer **r, const char *folder,

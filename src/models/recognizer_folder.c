@@ -238,12 +238,38 @@ int recognizer_open(struct recognizer **r, const char *folder, struct error *err
     return open_folder(r, folder, NULL, err);
 }
 
+/* A new rate's projector starts as the nearest one that the folder has. */
+static int start_projectors(struct projector *projectors, int count, struct error *err)
+{
+    bool there[CONFIG_MAX_RATES];
+    int rc = 0;
+    for (int i = 0; i < count; i++)
+        there[i] = projectors[i].in.weight.data || projectors[i].in.weight.stored;
+    for (int i = 0; i < count; i++) {
+        int best = -1;
+        for (int k = 0; !there[i] && k < count; k++)
+            if (there[k] && (best < 0 || abs(projectors[k].rate - projectors[i].rate) <
+                                             abs(projectors[best].rate - projectors[i].rate)))
+                best = k;
+        if (best >= 0 && !projectors[i].stack)
+            rc = rc ? rc : projector_copy(&projectors[i], &projectors[best], err);
+    }
+    return rc;
+}
+
 int recognizer_open_changed(struct recognizer **r, const char *folder,
                             const struct recognizer_config *config, uint64_t seed,
                             struct error *err)
 {
     int rc = open_folder(r, folder, config, err);
-    if (rc == 0 && (rc = recognizer_start(*r, seed, err)) != 0) {
+    if (rc != 0)
+        return rc;
+    const struct projector_config *p = &config->projector;
+    if (config->has_audio)
+        rc = start_projectors((*r)->audio_projectors, p->audio_rate_count, err);
+    if (rc == 0 && config->has_video)
+        rc = start_projectors((*r)->video_projectors, p->video_rate_count, err);
+    if (rc != 0 || (rc = recognizer_start(*r, seed, err)) != 0) {
         recognizer_free(*r);
         *r = NULL;
     }
