@@ -61,7 +61,7 @@ VOICES = {
 ESPEAK_ACCENTS = "en-us en-gb en-gb-x-rp en-gb-scotland en-us-nyc".split()
 ESPEAK_VARIANTS = "male2 male3 male7 female2 female5 klatt klatt4 Andy Annie Alex Michael Steph2 Lee".split()
 # text: share of the words
-SOURCES = {"austen": 38, "webster": 24, "bible": 8, "wordnet": 6, "devil": 6, "opticks": 5, "manifests": 13}
+SOURCES = {"austen": 42, "webster": 20, "bible": 9, "wordnet": 5, "devil": 7, "opticks": 5, "manifests": 12}
 PACKAGES = ["r-cran-janeaustenr", "dict-gcide", "dict-wn", "dict-devil", "golang-1.19-src"]
 LONGEST, SHORTEST, BATCH = 15.5, 1.0, 24
 
@@ -96,14 +96,14 @@ def words_of(text):
 
 
 def passages(paragraph, rng):
-    """Cuts a paragraph at its commas and stops into pieces of 1-36 words, as read speech is cut at pauses."""
+    """Cuts a paragraph at its commas and stops into pieces of 1-40 words, as read speech is cut at pauses."""
     piece, target = [], 0
     for clause in CLAUSE_END.split(paragraph):
         if not piece:
-            target = rng.choice((4, 9, 14, 20, 24, 28, 32, 34))
+            target = rng.choice((5, 12, 20, 26, 30, 34, 38))
         piece.append(clause)
         count = sum(len(c.split()) for c in piece)
-        if count > 36:
+        if count > 40:
             piece = []
         elif count >= target * 0.75:
             yield " ".join(piece)
