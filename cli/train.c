@@ -1,5 +1,6 @@
 /* mome train CONFIG.json: train/trainer.h with a live line. */
 #include "cli/command.h"
+#include "cli/dry_run.h"
 #include "cli/progress.h"
 #include "train/distributed.h"
 #include "train/trainer.h"
@@ -10,13 +11,15 @@
 #include <string.h>
 
 static const char help_text[] =
-    "usage: mome train CONFIG.json [--resume] [--threads N] [--quiet]\n\n"
+    "usage: mome train CONFIG.json [--resume | --dry-run] [--threads N] [--quiet]\n\n"
     "Trains a model: the stages of the configuration one after the other (configs/tiny.json makes\n"
     "the model in models/tiny). The output folder that it names receives log.jsonl, a checkpoint\n"
     "every five minutes, and best/, the model folder with the lowest validation WER.\n\n"
     "  --resume      go on from the checkpoint in the output folder, to the same numbers as\n"
     "                without the break; starts anew where there is none (and without this option:\n"
     "                what the folder holds is written over)\n"
+    "  --dry-run     trains nothing: tables of the model's parts, memory, tokens, arithmetic,\n"
+    "                time and disk of each stage, from a few steps on a few clips\n"
     "  --threads N   default: all cores\n"
     "  --quiet       no progress line\n\n"
     "With MPI several processes, on one machine or many, share each batch, to the same losses:\n"
@@ -28,7 +31,7 @@ static const char help_text[] =
 struct view {
     struct progress loading, training;
     int stage; /* that the line is of; -1: none yet */
-    bool quiet;
+    bool quiet, dry;
     bool follows; /* not rank 0, which speaks for all */
 };
 
@@ -76,35 +79,45 @@ static int on_step(void *arg, const struct train_report *r)
     return interrupted();
 }
 
-/* Every rank comes by with its outcome; one of them says what went wrong, for all. */
-static int run(struct distributed *d, struct train_options *how, const char *path)
+static int train_all(struct distributed *d, struct train_options *how,
+                     const struct train_config *config, struct error *err)
 {
     struct view *view = how->arg;
+    progress_start(&view->loading, "reading clips", view->quiet);
+    interrupt_install();
+    how->distributed = d;
+    int rc = train(config, how, err);
+    progress_end(&view->loading);
+    progress_end(&view->training);
+    if (!rc && d->rank == 0)
+        fprintf(stderr, "done: %s/best\n", config->output);
+    return rc;
+}
+
+/* Every rank comes by with its outcome; the first says what went wrong, for all. */
+static int run(struct distributed *d, struct train_options *how, const char *path)
+{
+    const struct view *view = how->arg;
     struct train_config config;
     struct error err = {0};
-    int rc = train_config_read(&config, path, &err);
-    int agreed = distributed_agree(d, rc, &err);
-    if (!agreed) {
-        progress_start(&view->loading, "reading clips", view->quiet);
-        interrupt_install();
-        how->distributed = d;
-        agreed = train(&config, how, &err);
-        progress_end(&view->loading);
-        progress_end(&view->training);
-        if (!agreed && d->rank == 0)
-            fprintf(stderr, "done: %s/best\n", config.output);
-    }
-    if (!rc)
+    int code = EXIT_GOOD, read = train_config_read(&config, path, &err);
+    int rc = distributed_agree(d, read, &err);
+    if (!rc && view->dry)
+        code = d->rank == 0 ? dry_run_print(&config, view->quiet) : EXIT_GOOD;
+    else if (!rc)
+        rc = train_all(d, how, &config, &err);
+    if (!read)
         train_config_release(&config);
-    if (!agreed)
-        return EXIT_GOOD;
-    return d->rank == 0 ? command_failed(&err) : EXIT_FAILED;
+    if (rc)
+        code = d->rank == 0 ? command_failed(&err) : EXIT_FAILED;
+    return code;
 }
 
 int command_train(int argc, char **argv)
 {
-    enum { RESUME = 256, THREADS, QUIET, HELP };
+    enum { RESUME = 256, DRY_RUN, THREADS, QUIET, HELP };
     static const struct option options[] = {{"resume", no_argument, NULL, RESUME},
+                                            {"dry-run", no_argument, NULL, DRY_RUN},
                                             {"threads", required_argument, NULL, THREADS},
                                             {"quiet", no_argument, NULL, QUIET},
                                             {"help", no_argument, NULL, HELP},
@@ -115,6 +128,8 @@ int command_train(int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":hq", options, NULL)) != -1) {
         if (option == RESUME) {
             how.resume = true;
+        } else if (option == DRY_RUN) {
+            view.dry = true;
         } else if (option == QUIET || option == 'q') {
             view.quiet = true;
         } else if (option == HELP || option == 'h') {

@@ -55,6 +55,13 @@ int learner_init(struct learner *l, const struct train_config *config,
                  const struct dataset_progress *progress, struct error *err);
 void learner_release(struct learner *l); /* also fine on a zeroed struct */
 
+/* Learned from texts and the model's prompts; written to folder/tokenizer.json, the texts beside
+ * it.
+ */
+int learner_make_tokenizer(struct tokenizer **tokenizer, const struct train_config *config,
+                           const char *const *texts, int64_t count, const char *folder,
+                           struct error *err);
+
 /* The part of the network that a parameter belongs to: one of enum train_part, 0: always frozen. */
 unsigned learner_part(const struct param_entry *p);
 
