@@ -1,5 +1,6 @@
 #!/bin/sh
-# mome train: mistakes in one line, broken manifest lines told, Ctrl-C saves and --resume goes on.
+# mome train: mistakes in one line, broken manifest lines told, Ctrl-C saves and --resume goes on;
+# a dry run leaves no run; under mpirun one rank speaks for all.
 # Usage: tests/cli/train.sh BUILD_FOLDER
 set -eu
 . tests/cli/setup
@@ -39,6 +40,35 @@ grep -q 'done: .*run/best' "$folder/err" || fail "does not say where the model i
 "$mome" transcribe --model "$folder/run/best" --max-tokens 2 "$folder/one.wav" >/dev/null ||
     fail "the model does not run"
 refused 1 'the model has no video encoder' transcribe --model "$folder/run/best" --task vsr x.mp4
+
+# a dry run: tables, and no run
+sed "s|$folder/run|$folder/dry|" "$folder/good.json" >"$folder/dry.json"
+"$mome" train --dry-run --quiet "$folder/dry.json" >"$folder/out" || fail "dry run"
+grep -q '^time a step (measured)  *[0-9]' "$folder/out" || fail "no time: $(cat "$folder/out")"
+grep -q '^audio  *16 ' "$folder/out" || fail "no tokens: $(cat "$folder/out")"
+[ ! -e "$folder/dry" ] || fail "a dry run left a run"
+refused 1 'missing.json' train --dry-run "$folder/missing.json"
+
+# two ranks, where there is MPI
+ranks() {
+    rc=0
+    OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --bind-to none -n 2 \
+        "$mome" train --quiet "$1" >"$folder/out" 2>"$folder/err" || rc=$?
+}
+if command -v mpirun >/dev/null; then
+    ranks "$folder/dry.json"
+    if grep -q 'built without MPI' "$folder/err"; then
+        echo "$name: built without MPI" >&2
+    else
+        [ "$rc" = 0 ] || fail "two ranks: $(cat "$folder/err")"
+        for line in 'done: ' 'clips.tsv:3: ' 'none.wav: '; do
+            [ "$(grep -c "$line" "$folder/err")" = 1 ] || fail "not once: $line: $(cat "$folder/err")"
+        done
+        ranks "$folder/bad.json"
+        [ "$rc" != 0 ] && [ "$(grep -c '^mome: ' "$folder/err")" = 1 ] ||
+            fail "two ranks say: $(cat "$folder/err")"
+    fi
+fi
 
 # stopped by a signal while it runs
 config long.json "$folder/clips.tsv" 1000000
