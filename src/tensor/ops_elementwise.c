@@ -91,16 +91,20 @@ struct tensor *op_swiglu(struct compute *c, struct tensor *gate, struct tensor *
 
 static void add_grad(struct compute *c, struct tensor *t, const float *dy, float factor)
 {
-    float *grad = tensor_grad(c, t);
-    if (grad)
+    bool first;
+    float *grad = tensor_grad_first(c, t, &first);
+    if (first)
+        c->device->scale(grad, dy, factor, tensor_count(t));
+    else if (grad)
         c->device->add_scaled(grad, dy, factor, tensor_count(t));
 }
 
 static void add_backward(void *saved)
 {
     struct elementwise *s = saved;
-    add_grad(&s->record.c, s->a, s->record.result->grad, 1);
     add_grad(&s->record.c, s->b, s->record.result->grad, 1);
+    if (!tape_hand_on(s->a, s->record.result))
+        add_grad(&s->record.c, s->a, s->record.result->grad, 1);
 }
 
 struct tensor *op_add(struct compute *c, struct tensor *a, struct tensor *b)

@@ -1,11 +1,49 @@
 /*
  * The tape: entries in order of execution, walked backwards by tape_backward. The entries
  * themselves live in the arena as well, so recording cannot fail and nothing has to be freed.
+ *
+ * Walking back, a result's gradient is done with once its entry has run. Its memory serves the next
+ * gradient of that size, which so is still in the cache, and all of them take no more room than
+ * those alive at one time.
  */
 #include "tensor/tape.h"
 
 #include <assert.h>
 #include <string.h>
+
+/* Memory for a gradient: what another one of this size, done with, has left, or new. */
+static float *grad_memory(struct compute *c, int64_t count)
+{
+    struct spent_grad **place = c->tape ? &c->tape->spent : NULL;
+    while (place && *place && (*place)->count != count)
+        place = &(*place)->next;
+    if (!place || !*place)
+        return arena_floats(c, count);
+    float *memory = (float *)*place;
+    *place = (*place)->next;
+    return memory;
+}
+
+/* The result's gradient has been passed on: nobody will look at it again. */
+static void grad_spent(struct tape *t, struct tensor *result)
+{
+    int64_t count = tensor_count(result);
+    struct spent_grad *spent = (struct spent_grad *)result->grad;
+    if (result->base || result->parameter || !spent ||
+        (size_t)count * sizeof(float) < sizeof *spent)
+        return;
+    *spent = (struct spent_grad){t->spent, count};
+    t->spent = spent;
+    result->grad = NULL;
+}
+
+float *tensor_grad_first(struct compute *c, struct tensor *t, bool *first)
+{
+    *first = t && t->needs_grad && !t->grad && !t->base;
+    if (*first)
+        t->grad = grad_memory(c, tensor_count(t));
+    return *first ? t->grad : tensor_grad(c, t);
+}
 
 float *tensor_grad(struct compute *c, struct tensor *t)
 {
@@ -16,10 +54,19 @@ float *tensor_grad(struct compute *c, struct tensor *t)
     if (t->base) {
         t->grad = tensor_grad(c, t->base) + (t->data - t->base->data);
     } else {
-        t->grad = arena_floats(c, tensor_count(t));
+        t->grad = grad_memory(c, tensor_count(t));
         c->device->fill(t->grad, 0, tensor_count(t));
     }
     return t->grad;
+}
+
+bool tape_hand_on(struct tensor *to, struct tensor *result)
+{
+    if (!to->needs_grad || to->grad || to->base || to->parameter || result->base)
+        return false;
+    to->grad = result->grad;
+    result->grad = NULL;
+    return true;
 }
 
 /* In the arena, twice as large as before when full. */
@@ -78,8 +125,10 @@ void tape_backward(struct compute *c, struct tensor *loss, float scale)
         *grad = scale;
     for (int64_t i = t->count - 1; grad && i >= 0; i--) {
         struct record *record = t->entries[i].saved;
-        if (record->result->grad)
+        if (record->result->grad) {
             t->entries[i].backward(record);
+            grad_spent(t, record->result);
+        }
         for (; uses > 0 && t->uses[uses - 1].entry >= i; uses--)
             t->used(t->used_arg, t->uses[uses - 1].parameter);
     }

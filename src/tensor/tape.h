@@ -23,6 +23,11 @@ struct record {
 
 /* Of t's gradient, when it needs one, its memory, else NULL. */
 float *tensor_grad(struct compute *c, struct tensor *t);
+/* The same, but where *first nothing is there yet: to be written, not added to. */
+float *tensor_grad_first(struct compute *c, struct tensor *t, bool *first);
+/* Lets `to`, an input of the same size, have the memory of the result's gradient as its own, if it
+   has none yet: the last thing that a backward does with it. */
+bool tape_hand_on(struct tensor *to, struct tensor *result);
 
 /* Whether the result of these inputs (NULLs allowed) is to be recorded; marks the result so. */
 bool tape_wants(struct compute *c, struct tensor *result, int count, struct tensor *const *inputs);

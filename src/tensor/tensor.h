@@ -65,9 +65,16 @@ struct tape_use {
     int64_t entry;
 };
 
+/* Written over a gradient that nobody needs any longer. */
+struct spent_grad {
+    struct spent_grad *next;
+    int64_t count; /* floats */
+};
+
 struct tape {
     struct tape_entry *entries;
     int64_t count, capacity;
+    struct spent_grad *spent;
     struct tape_use *uses; /* in order; kept only where `used` is set */
     int64_t use_count, use_capacity;
     /* tape_backward calls it once for each use, when that use's share of the gradient is in: a
@@ -119,7 +126,8 @@ int parameter_train(struct tensor *t, bool trainable, struct error *err);
 void parameter_changed(struct tensor *t);
 
 /* Runs the tape backwards from the scalar `loss` (its gradient is set to `scale`), adding into the
-   `grad` of every tensor that needs one. The tape is empty afterwards. */
+   `grad` of every parameter and of every other tensor that needs one and was not made by an op
+   (those of results are used again on the way). The tape is empty afterwards. */
 void tape_backward(struct compute *c, struct tensor *loss, float scale);
 void tape_clear(struct tape *t); /* `used` stays */
 void tape_release(struct tape *t);
