@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "eval/evaluate.h"
+#include "eval/expert_use.h"
 #include "eval/result.h"
 #include "models/params.h"
 
@@ -45,12 +46,15 @@ static const char help_more[] =
     "                   the bootstrap's as well; where nothing is mixed in, there is only that "
     "one\n"
     "  --batch N        decode so many conditions at once (default: 64 beams)\n"
+    "  --experts        write which experts each rate uses, how far rates agree in that, and how\n"
+    "                   alike the tokens of all rates are, into the --json file; takes one more\n"
+    "                   pass over each clip's sound without noise\n"
     "  --cache DIR      keep decoded clips there between runs\n";
 
 struct arguments {
     const char *manifest, *json, *hypotheses, *name;
     struct evaluate_options options;
-    bool example;
+    bool example, experts;
     int clips, batch;
     int64_t seeds[MAX_SEEDS];
     int seed_count;
@@ -61,6 +65,7 @@ struct run {
     struct file_writer hypotheses; /* stream NULL: not wanted */
     const struct condition *conditions;
     struct result result;
+    struct expert_use use; /* count 0: not wanted */
 };
 
 static int report(void *arg, int64_t done, int64_t total, const char *note)
@@ -99,6 +104,35 @@ static void utterance(void *arg, const struct utterance *u)
     session_noise_name(noise, k->snr_db);
     fprintf(run->hypotheses.stream, "%s\t%s\t%s\t%s\t%s\t%s\n", u->entry->path, task_name(k->task),
             rate, noise, u->entry->text, u->hypothesis);
+}
+
+/* With --experts: the clip once more. */
+static int use_experts(void *arg, struct transcriber *t, const struct clip *clip,
+                       const struct manifest_entry *entry, struct error *err)
+{
+    struct run *run = arg;
+    int rc = expert_use_clip(&run->use, t, clip, err);
+    if (!rc && !run->result.similarity)
+        rc = expert_use_similarity(&run->result, t, clip, entry->path, err);
+    return rc;
+}
+
+/* Each task and rate of the conditions, whatever the noise. */
+static int start_experts(struct run *run, const struct session *s, int count, struct error *err)
+{
+    static struct result_expert_condition all[MAX_CONDITIONS];
+    int n = 0;
+    for (int i = 0; i < count; i++) {
+        const struct condition *k = &run->conditions[i];
+        int same = 0;
+        while (same < n && (all[same].task != k->task || all[same].audio_rate != k->audio_rate ||
+                            all[same].video_rate != k->video_rate))
+            same++;
+        all[same] = (struct result_expert_condition){k->task, k->audio_rate, k->video_rate};
+        n += same == n;
+    }
+    int rc = expert_use_init(&run->use, &s->recognizer->config, all, n, err);
+    return rc ? error_prefix(err, "%s: --experts", s->folder) : 0;
 }
 
 /* ---- the result -------------------------------------------------------------------------- */
@@ -265,7 +299,10 @@ static int run_conditions(struct run *run, struct session *s, struct arguments *
     a->options.utterance = utterance;
     a->options.arg = run;
     s->transcriber.batch = a->batch;
-    int rc = evaluate(scores, run->conditions, count, &s->transcriber, manifest, &a->options, err);
+    int rc = a->experts ? start_experts(run, s, count, err) : 0;
+    a->options.clip = a->experts ? use_experts : NULL;
+    if (!rc)
+        rc = evaluate(scores, run->conditions, count, &s->transcriber, manifest, &a->options, err);
     progress_end(&run->progress);
     if (rc)
         return rc;
@@ -274,6 +311,8 @@ static int run_conditions(struct run *run, struct session *s, struct arguments *
         score_release(&scores[i]);
     }
     fill_head(r, s, a);
+    if (a->experts)
+        expert_use_result(&run->use, r);
     print_table(r, a->example);
     if (a->json)
         rc = result_write(r, a->json, err);
@@ -300,6 +339,7 @@ static int run_evaluation(struct session *s, struct arguments *a, struct error *
     progress_end(&run.progress);
     file_writer_abandon(&run.hypotheses); /* unless it is committed */
     manifest_release(&manifest);
+    expert_use_release(&run.use);
     result_release(&run.result);
     return rc;
 }
@@ -326,7 +366,7 @@ static int read_seeds(struct arguments *a, const char *list)
     }
 }
 
-enum { MANIFEST = 256, JSON, NAME, HYPOTHESES, CLIPS, SEEDS, BATCH, CACHE, EXAMPLE, HELP };
+enum { MANIFEST = 256, JSON, NAME, HYPOTHESES, CLIPS, SEEDS, BATCH, CACHE, EXAMPLE, EXPERTS, HELP };
 
 /* One of the command's own; -1: not a number in range; 1: none of them. */
 static int read_option(struct arguments *a, int option, const char *value)
@@ -349,6 +389,9 @@ static int read_option(struct arguments *a, int option, const char *value)
         return 0;
     case EXAMPLE:
         a->example = true;
+        return 0;
+    case EXPERTS:
+        a->experts = true;
         return 0;
     case CLIPS:
         return option_integer(&a->clips, value, 1, 1 << 30);
@@ -374,6 +417,7 @@ int command_evaluate(int argc, char **argv)
                                             {"batch", required_argument, NULL, BATCH},
                                             {"cache", required_argument, NULL, CACHE},
                                             {"example", no_argument, NULL, EXAMPLE},
+                                            {"experts", no_argument, NULL, EXPERTS},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
     struct session session;
@@ -396,6 +440,8 @@ int command_evaluate(int argc, char **argv)
         return rc;
     if (!a.manifest || optind != argc)
         return command_usage("evaluate", "needs --manifest TSV and no other arguments", NULL);
+    if (a.experts && !a.json)
+        return command_usage("evaluate", "--experts needs --json FILE to write to", NULL);
     rc = session_open(&session, &err);
     interrupt_install();
     if (!rc)

@@ -111,4 +111,10 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
                         int count, const struct beam_options *options, struct error *err);
 void transcript_release(struct transcript *t);
 
+/* The requests of jobs at one segment, which all of them have, and the tensors that they look into
+   (NULL: none hears, none sees); all in t->arena. The jobs' rates are the caller's to check. */
+struct request *transcriber_requests(struct transcriber *t, const struct job *const *jobs,
+                                     int count, int segment, struct tensor **audio,
+                                     struct tensor **video);
+
 #endif

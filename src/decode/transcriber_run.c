@@ -63,43 +63,42 @@ static struct tensor *join_states(struct transcriber *t, struct encoded *const *
     return n > 1 ? op_concat_rows(&t->compute, parts, n) : n ? parts[0] : NULL;
 }
 
-/* Some jobs at one segment each. */
-struct batch {
-    int count;
-    const int *index; /* [count] into jobs, out and texts */
-    int segment;
-    const struct job *jobs;
-    struct transcript *out;
-    struct strbuf *texts;
-};
-
-/* The requests, and the tensors of states that they look into. */
-static struct request *make_requests(struct transcriber *t, const struct batch *b,
-                                     struct tensor **audio, struct tensor **video)
+struct request *transcriber_requests(struct transcriber *t, const struct job *const *jobs,
+                                     int count, int segment, struct tensor **audio,
+                                     struct tensor **video)
 {
-    const size_t n = (size_t)b->count;
-    struct request *requests = arena_alloc(&t->arena, n * sizeof *requests);
-    struct encoded **encoded = arena_alloc(&t->arena, n * sizeof *encoded);
-    int64_t *start = arena_alloc(&t->arena, n * sizeof *start);
-    for (int i = 0; i < b->count; i++) {
-        const struct job *job = &b->jobs[b->index[i]];
+    struct request *requests = arena_alloc(&t->arena, (size_t)count * sizeof *requests);
+    struct encoded **encoded = arena_alloc(&t->arena, (size_t)count * sizeof *encoded);
+    int64_t *start = arena_alloc(&t->arena, (size_t)count * sizeof *start);
+    for (int i = 0; i < count; i++) {
+        const struct job *job = jobs[i];
         requests[i] = (struct request){
             .task = job->task, .audio_rate = job->audio_rate, .video_rate = job->video_rate};
-        encoded[i] = task_hears(job->task) ? t->loaded[job->loaded].audio[b->segment] : NULL;
+        encoded[i] = task_hears(job->task) ? t->loaded[job->loaded].audio[segment] : NULL;
     }
-    *audio = join_states(t, encoded, b->count, start);
-    for (int i = 0; i < b->count; i++) {
-        const struct loaded *l = &t->loaded[b->jobs[b->index[i]].loaded];
+    *audio = join_states(t, encoded, count, start);
+    for (int i = 0; i < count; i++) {
+        const struct loaded *l = &t->loaded[jobs[i]->loaded];
         if (encoded[i])
-            requests[i].audio = (struct span){start[i], l->audio_states[b->segment]};
-        encoded[i] = task_sees(requests[i].task) ? l->video[b->segment] : NULL;
+            requests[i].audio = (struct span){start[i], l->audio_states[segment]};
+        encoded[i] = task_sees(requests[i].task) ? l->video[segment] : NULL;
     }
-    *video = join_states(t, encoded, b->count, start);
-    for (int i = 0; i < b->count; i++)
+    *video = join_states(t, encoded, count, start);
+    for (int i = 0; i < count; i++)
         if (encoded[i])
             requests[i].video = (struct span){start[i], tensor_rows(encoded[i]->states)};
     return requests;
 }
+
+/* Some jobs at one segment each. */
+struct batch {
+    int count;
+    const struct job *const *some; /* [count] of jobs */
+    int segment;
+    const struct job *jobs; /* all; as out and texts */
+    struct transcript *out;
+    struct strbuf *texts;
+};
 
 /* What was found of one job's segment, behind what its transcript holds of those before. */
 static int take_found(const struct transcriber *t, struct transcript *out, struct strbuf *text,
@@ -137,12 +136,13 @@ static int run_batch(struct transcriber *t, const struct batch *b,
     size_t mark = arena_mark(&t->arena);
     if (!found)
         return error_set(err, ERROR_MEMORY, "out of memory");
-    struct request *requests = make_requests(t, b, &audio, &video);
+    struct request *requests =
+        transcriber_requests(t, b->some, b->count, b->segment, &audio, &video);
     int rc = beam_search(found, t->recognizer, &t->compute, audio, video, requests, b->count,
                          options, err);
     for (int i = 0; !rc && i < b->count; i++) {
-        int job = b->index[i];
-        const struct segment *s = &t->loaded[b->jobs[job].loaded].segment[b->segment];
+        const int64_t job = b->some[i] - b->jobs;
+        const struct segment *s = &t->loaded[b->some[i]->loaded].segment[b->segment];
         rc = take_found(t, &b->out[job], &b->texts[job], &found[i], &requests[i], s->overlap > 0,
                         err);
     }
@@ -167,7 +167,7 @@ static int check_job(const struct transcriber *t, const struct job *job, struct 
 }
 
 /* Segment by segment, so that what is alike stands together. */
-static int run_segments(struct transcriber *t, struct batch *b, int *index, int count,
+static int run_segments(struct transcriber *t, struct batch *b, const struct job **some, int count,
                         const struct beam_options *options, struct error *err)
 {
     int most = t->batch ? t->batch : TRANSCRIBER_BATCH / options->beam, rc = 0;
@@ -176,10 +176,10 @@ static int run_segments(struct transcriber *t, struct batch *b, int *index, int 
         n = 0;
         for (int i = 0; i < count; i++)
             if (segment < t->loaded[b->jobs[i].loaded].segments)
-                index[n++] = i;
+                some[n++] = &b->jobs[i];
         for (int from = 0; !rc && from < n; from += most) {
             b->segment = segment;
-            b->index = index + from;
+            b->some = some + from;
             b->count = n - from < most ? n - from : most;
             rc = run_batch(t, b, options, err);
         }
@@ -197,9 +197,10 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
         if (rc)
             return rc;
     }
-    int *index = memory_new((size_t)count, sizeof *index), rc = 0;
+    const struct job **some = memory_new((size_t)count, sizeof *some);
+    int rc = 0;
     b.texts = memory_new((size_t)count, sizeof *b.texts);
-    if (!index || !b.texts)
+    if (!some || !b.texts)
         rc = ERROR_MEMORY;
     for (int i = 0; !rc && i < count; i++) {
         strbuf_init(&b.texts[i], 1 << 20);
@@ -210,7 +211,7 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
     if (rc)
         error_set(err, rc, "out of memory");
     else
-        rc = run_segments(t, &b, index, count, options, err);
+        rc = run_segments(t, &b, some, count, options, err);
     for (int i = 0; !rc && i < count; i++) {
         out[i].text = b.texts[i].failed ? NULL : memory_strdup(b.texts[i].data);
         if (!out[i].text)
@@ -221,7 +222,7 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
     for (int i = 0; rc && i < count; i++)
         transcript_release(&out[i]);
     memory_free(b.texts);
-    memory_free(index);
+    memory_free(some);
     return rc;
 }
 

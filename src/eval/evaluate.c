@@ -288,9 +288,12 @@ static int evaluate_entry(struct run *run, int64_t total, struct error *err)
         return rc;
     if (rc)
         snprintf(note, sizeof note, "%s", err->message);
-    rc = score_clip(run, &clip, note, sizeof note, err);
-    clip_release(&clip);
     const struct evaluate_options *o = run->options;
+    bool readable = rc == 0;
+    rc = score_clip(run, &clip, note, sizeof note, err);
+    if (!rc && readable && o->clip)
+        rc = o->clip(o->arg, run->t, &clip, run->entry, err);
+    clip_release(&clip);
     if (!rc && o->report && o->report(o->arg, run->index + 1, total, note[0] ? note : NULL))
         rc = error_set(err, ERROR_CANCELLED, "stopped");
     return rc;

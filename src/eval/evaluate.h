@@ -56,6 +56,10 @@ struct evaluate_options {
     int (*report)(void *arg, int64_t done, int64_t total, const char *note);
     /* Every single result, clip by clip; may be NULL. */
     void (*utterance)(void *arg, const struct utterance *utterance);
+    /* Each clip that could be read, behind its results; returns 0 or, with err set, what ends the
+       evaluation. May load other things into the transcriber. May be NULL. */
+    int (*clip)(void *arg, struct transcriber *t, const struct clip *clip,
+                const struct manifest_entry *entry, struct error *err);
     void *arg;
 };
 

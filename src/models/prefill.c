@@ -286,20 +286,23 @@ static int64_t add_rows(struct sequences *s, int64_t at, int64_t first, int64_t 
 }
 
 /* Fills index, position and logit: the order of the parts within a sequence is decided here. */
-static void sequences_fill(struct sequences *s, const struct recognizer *r,
+static void sequences_fill(struct sequences *s, struct prefilled *out, const struct recognizer *r,
                            const struct source *source, const struct request *requests, int count)
 {
     int64_t at = 0, id = 0, wanted = 0;
     for (int i = 0; i < count; i++) {
         const struct request *q = &requests[i];
         at = add_rows(s, at, id++, 1);
+        out->audio[i] = out->video[i] = (struct span){0};
         if (task_hears(q->task)) {
             at = add_rows(s, at, id++, 1);
+            out->audio[i] = (struct span){at, audio_rows(q)};
             at = add_rows(s, at, source->audio[i], audio_rows(q));
             at = add_rows(s, at, id++, 1);
         }
         if (task_sees(q->task)) {
             at = add_rows(s, at, id++, 1);
+            out->video[i] = (struct span){at, video_rows(q)};
             at = add_rows(s, at, source->video[i], video_rows(q));
             at = add_rows(s, at, id++, 1);
         }
@@ -321,6 +324,8 @@ static void prefilled_init(struct prefilled *out, const struct recognizer *r, st
 {
     *out = (struct prefilled){0};
     out->spans = arena_alloc(c->arena, (size_t)count * sizeof *out->spans);
+    out->audio = arena_alloc(c->arena, (size_t)count * sizeof *out->audio);
+    out->video = arena_alloc(c->arena, (size_t)count * sizeof *out->video);
     int64_t rows = 0;
     for (int i = 0; i < count; i++) {
         out->spans[i] = (struct span){rows, requests[i].text_count + 1};
@@ -339,13 +344,16 @@ static struct expert_report *reports_new(struct prefilled *out, const struct rec
                                          struct compute *c)
 {
     int layers = r->mome.count, routed = r->config.mome.routed;
+    const int64_t slots = out->tokens * r->config.mome.active;
     if (layers == 0 || routed == 0)
         return NULL;
     struct expert_report *reports = arena_alloc(c->arena, (size_t)layers * sizeof *reports);
     out->expert_share =
         arena_alloc(c->arena, (size_t)layers * (size_t)routed * sizeof *out->expert_share);
+    out->chosen = arena_alloc(c->arena, (size_t)(layers * slots) * sizeof *out->chosen);
     for (int i = 0; i < layers; i++)
-        reports[i] = (struct expert_report){.share = out->expert_share + (int64_t)i * routed};
+        reports[i] = (struct expert_report){.share = out->expert_share + (int64_t)i * routed,
+                                            .chosen = out->chosen + i * slots};
     return reports;
 }
 
@@ -377,8 +385,9 @@ void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *
     struct source source;
     sequences_init(&s, r, c, requests, count);
     source_init(&source, r, c, s.ids, s.id_count, audio_states, video_states, requests, count);
-    sequences_fill(&s, r, &source, requests, count);
     prefilled_init(out, r, c, requests, count);
+    sequences_fill(&s, out, r, &source, requests, count);
+    out->tokens = s.rows;
     struct tensor *x = op_concat_rows(c, source.parts, source.count);
     x = op_gather_rows(c, x, s.index, s.rows);
     if (cache)
@@ -393,7 +402,6 @@ void recognizer_prefill(struct recognizer *r, struct compute *c, struct tensor *
                               .reports = reports};
     x = llama_forward(&r->llm, &r->mome, c, x, &rows);
     out->logits = llama_head(&r->llm, c, op_gather_rows(c, x, s.logit, s.wanted));
-    out->tokens = s.rows;
     collect_scores(out, c, reports, r->mome.count);
 }
 

@@ -143,12 +143,14 @@ int64_t recognizer_request_rows(const struct recognizer *r, const struct request
                                 int64_t *media);
 
 struct prefilled {
-    struct tensor *logits;  /* [rows, vocab]: of each request the last prompt row and all text
-                               rows, text_count + 1 of them */
-    int32_t *targets;       /* [rows]: what each should predict: the text, then EOS */
-    struct span *spans;     /* [count]: rows of each request in logits */
-    int64_t tokens;         /* rows that went through the LLM */
-    float *expert_share;    /* [layers, Nr]: share of the slots each routed expert got, or NULL */
+    struct tensor *logits;      /* [rows, vocab]: of each request the last prompt row and all text
+                                   rows, text_count + 1 of them */
+    int32_t *targets;           /* [rows]: what each should predict: the text, then EOS */
+    struct span *spans;         /* [count]: rows of each request in logits */
+    int64_t tokens;             /* rows that went through the LLM */
+    struct span *audio, *video; /* [count]: a request's sound and pictures among those rows */
+    float *expert_share; /* [layers, Nr]: share of the slots each routed expert got, or NULL */
+    int32_t *chosen;     /* [layers, tokens, K]: the experts of each row (nn/experts.h), or NULL */
     struct tensor **scores; /* [layers] of [tokens, Nr], the routers': with the share of the slots
                                for op_load_balance; NULL without a tape */
 };

@@ -52,6 +52,20 @@ static struct tensor *route(struct experts *e, struct compute *c, struct tensor 
     return op_concat_rows(c, parts, run_count);
 }
 
+static void note_chosen(int32_t *chosen, const struct tensor *gates, int active)
+{
+    const int64_t rows = tensor_rows(gates), routed = tensor_width(gates);
+    for (int64_t row = 0; row < rows; row++, chosen += active) {
+        const float *gate = gates->data + row * routed;
+        int n = 0;
+        for (int64_t i = 0; i < routed && n < active; i++)
+            if (gate[i] > 0)
+                chosen[n++] = (int32_t)i;
+        while (n < active)
+            chosen[n++] = -1;
+    }
+}
+
 struct tensor *experts_forward(struct experts *e, struct compute *c, struct tensor *x,
                                const struct rate_run *runs, int run_count,
                                struct expert_report *report)
@@ -66,6 +80,8 @@ struct tensor *experts_forward(struct experts *e, struct compute *c, struct tens
             h = op_concat_columns(c, (struct tensor *[]){h, gates}, 2);
         if (report)
             report->scores = scores;
+        if (report && report->chosen)
+            note_chosen(report->chosen, gates, e->active);
     }
     return op_linear(c, h, &e->up, param_or_null(&e->up_bias));
 }

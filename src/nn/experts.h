@@ -40,6 +40,7 @@ struct experts_sizes {
 struct expert_report {
     struct tensor *scores; /* [rows, Nr]: s, for op_load_balance; NULL: none routed */
     float *share;          /* [Nr]: f_n, filled if not NULL */
+    int32_t *chosen; /* [rows, K]: which experts, in order; -1 for one with gate 0; likewise */
 };
 
 void experts_init(struct experts *e, const struct experts_sizes *s);

@@ -67,6 +67,29 @@ for i, r in enumerate(seeds["results"]):
 END
 refused 2 'not a number in range' evaluate --manifest "$folder/test.tsv" --seeds 1,x
 
+# experts: shares add up, a rate agrees with itself, and what is read is what was read without
+"$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,vsr,avsr --rates all --experts \
+    --cache "$folder/cache" --json "$folder/experts.json" >"$folder/out" 2>&1 ||
+    fail "$(cat "$folder/out")"
+python3 - "$folder/experts.json" "$folder/out.json" <<'END' || fail "--experts"
+import json, sys
+new, old = (json.load(open(f)) for f in sys.argv[1:])
+e, s = new["experts"], new["similarity"]
+assert old["experts"] is None and old["similarity"] is None
+assert (e["layers"], e["routed"], e["active"], len(e["conditions"])) == (1, 4, 2, 8)
+assert e["conditions"][7] == {"task": "avsr", "audio_rate": 16, "video_rate": 5}
+assert all(abs(sum(layer) - 1) < 1e-3 for c in e["share"] for layer in c)
+assert all(e["agreement"][i][i] == 1 for i in range(8)) and e["agreement_by_layer"][0][0][0] == 1
+assert [(t["modality"], t["rate"]) for t in s["tokens"]] == [
+    ("audio", 4), ("audio", 16), ("video", 2), ("video", 5)]
+assert len(s["matrix"]) == len(s["matrix"][0]) == sum(t["count"] for t in s["tokens"])
+key = lambda r: (r["task"], r["audio_rate"], r["video_rate"], r["snr_db"])
+for i, r in enumerate(new["results"]):
+    j = next(j for j, o in enumerate(old["results"]) if key(o) == key(r))
+    assert [c["hypotheses"][i] for c in new["clips"]] == [c["hypotheses"][j] for c in old["clips"]]
+END
+refused 2 '--experts needs --json' evaluate --manifest "$folder/test.tsv" --experts
+
 # the same again, from the cache, gives the same
 "$mome" evaluate $quick --manifest "$folder/test.tsv" --task asr,avsr --rate 16,5 --snr 0 \
     --noise samples/babble.m4a --cache "$folder/cache" --hypotheses "$folder/a.tsv" >/dev/null 2>&1
