@@ -324,8 +324,11 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
     int count = 0;
     if (!s->all_rates || !transcriber_can(s->recognizer, task)) {
         if (recognizer_check_rates(s->recognizer, task, audio, video, s->any_rate, NULL, err)) {
-            err->code = ERROR_UNSUPPORTED;
-            return error_prefix(err, "%s", s->folder);
+            struct error why = *err, none;
+            bool possible =
+                !recognizer_check_rates(s->recognizer, task, audio, video, true, NULL, &none);
+            return error_set(err, ERROR_UNSUPPORTED, "%s: %.400s%s", s->folder, why.message,
+                             possible ? "; --any-rate takes others" : "");
         }
         pairs[0][0] = task_hears(task) ? audio : 0;
         pairs[0][1] = task_sees(task) ? video : 0;

@@ -68,7 +68,23 @@ refused 1 'zeros.mp4: ' transcribe "$bad/zeros.mp4"
 refused 1 'cut.mp4: an mp4 that is cut short' transcribe "$bad/cut.mp4"
 refused 1 'bad: is a folder' transcribe "$bad"
 refused 1 "$sound: no pictures in it, which vsr needs: try --task asr" transcribe --task vsr $sound
-refused 1 "$clip: $model: the model has no audio rate 3; it has 4 16" transcribe --rate 3,2 $clip
+refused 1 "$clip: $model: the model has no audio rate 3; it has 4 16; --any-rate takes others" \
+    transcribe --rate 3,2 $clip
+
+# ---- a rate it was not trained at, where the user insists: said once, and as many tokens as that rate makes ----
+"$mome" transcribe --any-rate --rate 8,3 --task avsr --max-tokens 8 --json $clip $clip >"$folder/out" \
+    2>"$folder/err" || fail "--any-rate: $(cat "$folder/err")"
+grep -q "$model: was not trained at --rate 8,3; the nearest rate's projector is used" "$folder/err" ||
+    fail "no warning: $(cat "$folder/err")"
+[ "$(grep -c 'was not trained' "$folder/err")" = 1 ] || fail "warned more than once"
+python3 - "$folder/out" <<'END' || fail "--any-rate: $(cat "$folder/out")"
+import json, sys
+for r in json.load(open(sys.argv[1])):
+    assert (r["audio_rate"], r["video_rate"]) == (8, 3)
+    assert 150 // 8 + 75 // 3 - 2 <= r["media_tokens"] <= 150 // 8 + 75 // 3 + 2, r["media_tokens"]
+END
+"$mome" transcribe --any-rate --rate 4,2 --task avsr --max-tokens 8 $clip 2>&1 >/dev/null | grep 'not trained' &&
+    fail "warned of a rate it was trained at"
 refused 1 'the model has no video rate 7; it has 2 5' transcribe --task vsr --rate 7 $clip
 refused 1 'nowhere: no such model folder: name one with --model DIR' transcribe --model nowhere $clip
 refused 1 'missing.wav: cannot open' transcribe --noise missing.wav --snr 0 $clip
