@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_FILE_BYTES ((size_t)64 << 20)
+#define MAX_FILE_BYTES ((size_t)1 << 30) /* LRS3 with its word times has 100 million */
 #define MAX_LINES (1 << 22)
 #define MAX_PATH_BYTES 4095
 #define MAX_TEXT_BYTES 16384

@@ -146,11 +146,11 @@ void import_set_drop(struct import_clip *clip, enum drop drop, const char *detai
     clip->detail = detail ? memory_strdup(detail) : NULL;
 }
 
-void import_set_text(struct import_clip *clip, struct transcript *t, const char *fault)
+void import_set_text(struct import_clip *clip, struct spoken *t, const char *fault)
 {
-    transcript_release(&clip->transcript);
-    clip->transcript = *t;
-    *t = (struct transcript){0};
+    spoken_release(&clip->spoken);
+    clip->spoken = *t;
+    *t = (struct spoken){0};
     if (fault)
         import_set_drop(clip, DROP_NO_TEXT, fault);
 }
@@ -190,8 +190,8 @@ static int compare_clips(const void *left, const void *right)
         order = strcmp(a->path, b->path);
     if (!order && a->split && b->split)
         order = strcmp(a->split, b->split);
-    if (!order && a->transcript.text && b->transcript.text)
-        order = strcmp(a->transcript.text, b->transcript.text);
+    if (!order && a->spoken.text && b->spoken.text)
+        order = strcmp(a->spoken.text, b->spoken.text);
     return order;
 }
 
@@ -303,7 +303,7 @@ static int find_labels(bool *found, struct import_list *list, const char *folder
 /* What the walked clips look like: the first text beside one decides, or else the first name. */
 static enum import_format recognise(const struct import_list *list)
 {
-    struct transcript t;
+    struct spoken t;
     for (int64_t i = 0; i < list->count && i < LOOKED_AT; i++) {
         const char *path = list->clips[i].path;
         char text[IMPORT_MAX_PATH + 5];
@@ -312,15 +312,15 @@ static enum import_format recognise(const struct import_list *list)
         snprintf(text, sizeof text, "%.*s.txt", (int)path_stem(path), path);
         if (import_read(&bytes, &size, list, text) != DROP_NOT)
             continue;
-        bool lrs = transcript_is_lrs(bytes, size);
+        bool lrs = spoken_is_lrs(bytes, size);
         memory_free(bytes);
         return lrs ? IMPORT_LRS : IMPORT_FOLDER;
     }
     for (int64_t i = 0; i < list->count && i < LOOKED_AT; i++) {
         const char *path = list->clips[i].path, *slash = strrchr(path, '/');
         const char *name = slash ? slash + 1 : path;
-        const char *fault = transcript_sentence(&t, name, path_stem(path) - (size_t)(name - path));
-        transcript_release(&t);
+        const char *fault = spoken_sentence(&t, name, path_stem(path) - (size_t)(name - path));
+        spoken_release(&t);
         if (!fault)
             return IMPORT_GRID;
     }
@@ -424,7 +424,7 @@ static void settle_namesakes(struct import_list *list)
                                                 path_stem(clip->path)) == 0;
         if (same && media_rank(last->path) == RANK_VIDEO && media_rank(clip->path) == RANK_SOUND) {
             memory_free(clip->path);
-            transcript_release(&clip->transcript);
+            spoken_release(&clip->spoken);
             memory_free(clip->detail);
             continue;
         }
@@ -503,7 +503,7 @@ void import_release(struct import_list *list)
         memory_free(list->clips[i].path);
         memory_free(list->clips[i].sound);
         memory_free(list->clips[i].detail);
-        transcript_release(&list->clips[i].transcript);
+        spoken_release(&list->clips[i].spoken);
     }
     for (int i = 0; i < list->split_count; i++)
         memory_free(list->splits[i]);

@@ -49,7 +49,7 @@ enum drop {
 struct import_clip {
     char *path;  /* of the media file, below the root; or of what was left out, or FILE:LINE */
     char *sound; /* file beside it that may hold its sound, below the root; NULL: none */
-    struct transcript transcript;
+    struct spoken spoken;
     const char *split; /* its name; NULL: none; owned by the list */
     enum drop drop;
     char *detail; /* of the drop; NULL: nothing more to say */

@@ -9,19 +9,18 @@
 
 /* ---- texts beside the clips ---- */
 
-static const char *read_beside(struct transcript *t, const struct import_list *list,
-                               const char *path)
+static const char *read_beside(struct spoken *t, const struct import_list *list, const char *path)
 {
     char beside[IMPORT_MAX_PATH + 5];
     char *bytes;
     size_t size;
-    *t = (struct transcript){0};
+    *t = (struct spoken){0};
     snprintf(beside, sizeof beside, "%.*s.txt", (int)path_stem(path), path);
     const enum drop drop = import_read(&bytes, &size, list, beside);
     if (drop)
         return drop == DROP_MISSING ? "there is no .txt beside it" : "the .txt cannot be read";
-    const char *fault = list->format == IMPORT_LRS ? transcript_lrs(t, bytes, size)
-                                                   : transcript_plain(t, bytes, size);
+    const char *fault =
+        list->format == IMPORT_LRS ? spoken_lrs(t, bytes, size) : spoken_plain(t, bytes, size);
     memory_free(bytes);
     return fault;
 }
@@ -30,7 +29,7 @@ void import_texts(struct import_list *list)
 {
 #pragma omp parallel for schedule(dynamic, 64)
     for (int64_t i = 0; i < list->count; i++) {
-        struct transcript t;
+        struct spoken t;
         const char *fault = read_beside(&t, list, list->clips[i].path);
         import_set_text(&list->clips[i], &t, fault);
     }
@@ -102,7 +101,7 @@ int import_lrs_splits(struct import_list *list, struct error *err)
 
 /* ---- GRID ---- */
 
-static const char *read_alignment(struct transcript *t, const struct import_list *list,
+static const char *read_alignment(struct spoken *t, const struct import_list *list,
                                   const char *path)
 {
     const char *slash = strrchr(path, '/'), *first = strchr(path, '/');
@@ -121,18 +120,18 @@ static const char *read_alignment(struct transcript *t, const struct import_list
         size_t size;
         if (import_read(&bytes, &size, list, files[i]) != DROP_NOT)
             continue;
-        const char *fault = transcript_grid(t, bytes, size);
+        const char *fault = spoken_grid(t, bytes, size);
         memory_free(bytes);
         return fault;
     }
-    return transcript_sentence(t, name, (size_t)length);
+    return spoken_sentence(t, name, (size_t)length);
 }
 
 void import_sentences(struct import_list *list)
 {
 #pragma omp parallel for schedule(dynamic, 64)
     for (int64_t i = 0; i < list->count; i++) {
-        struct transcript t = {0};
+        struct spoken t = {0};
         const char *fault = read_alignment(&t, list, list->clips[i].path);
         import_set_text(&list->clips[i], &t, fault);
     }
@@ -178,17 +177,17 @@ int import_manifest(struct import_list *list, const char *path, struct error *er
     rc = broken.rc;
     for (int64_t i = 0; i < m.count && !rc; i++) {
         const struct manifest_entry *entry = &m.entries[i];
-        struct transcript t;
+        struct spoken t;
         const bool below = strncmp(entry->path, list->root, n) == 0 &&
                            (entry->path[n] == '/' || (n && list->root[n - 1] == '/'));
         const char *file = entry->path + (below ? n : 0);
         file += below && *file == '/';
         struct import_clip *clip = import_add(list, file, strlen(file), err);
-        const char *fault = transcript_given(&t, entry->text, entry->words, entry->word_count);
+        const char *fault = spoken_given(&t, entry->text, entry->words, entry->word_count);
         rc = clip ? 0 : err->code;
         if (clip)
             import_set_text(clip, &t, fault);
-        transcript_release(&t);
+        spoken_release(&t);
     }
     manifest_release(&m);
     return rc;
@@ -222,16 +221,16 @@ static int add_label_line(struct import_list *list, const char *name, int64_t nu
             import_set_drop(clip, DROP_BROKEN_LINE, "expected dataset,path,frames,token ids,text");
         return clip ? 0 : err->code;
     }
-    struct transcript t = {0};
+    struct spoken t = {0};
     struct import_clip *clip = add_labelled(list, &l, err);
     const char *fault = "its line has no fifth field; token ids alone cannot be read";
     if (l.text)
-        fault = transcript_quoted(&t, l.text, l.text_length);
+        fault = spoken_quoted(&t, l.text, l.text_length);
     if (clip) {
         clip->split = split;
         import_set_text(clip, &t, fault);
     }
-    transcript_release(&t);
+    spoken_release(&t);
     return clip ? 0 : err->code;
 }
 

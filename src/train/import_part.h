@@ -12,7 +12,7 @@
 struct import_clip *import_add(struct import_list *list, const char *path, size_t length,
                                struct error *err);
 /* Takes t over (emptied). fault: what is wrong with it, NULL: nothing. */
-void import_set_text(struct import_clip *clip, struct transcript *t, const char *fault);
+void import_set_text(struct import_clip *clip, struct spoken *t, const char *fault);
 void import_set_drop(struct import_clip *clip, enum drop drop, const char *detail);
 
 /* The list's own copy of a split's name; NULL where it is no good as a file's, or without memory.

@@ -91,10 +91,10 @@ static const char *fold(struct strbuf *out, const char *bytes, size_t length, bo
     return out->failed ? "the text is too long" : NULL;
 }
 
-static const char *set_text(struct transcript *t, const char *bytes, size_t length, bool braces)
+static const char *set_text(struct spoken *t, const char *bytes, size_t length, bool braces)
 {
     struct strbuf folded;
-    *t = (struct transcript){0};
+    *t = (struct spoken){0};
     if (length > 8 * IMPORT_MAX_TEXT)
         return "the text is too long";
     strbuf_init(&folded, IMPORT_MAX_TEXT);
@@ -158,7 +158,7 @@ static void gather(struct gathered *g, const char *word, size_t length, int64_t 
 }
 
 /* Hands the words over, if they are good; the text stays as it is. */
-static void set_words(struct transcript *t, struct gathered *g)
+static void set_words(struct spoken *t, struct gathered *g)
 {
     char *bytes = g->wrong || !g->count ? NULL : memory_new(g->bytes.length, 1);
     if (!bytes)
@@ -175,31 +175,31 @@ static void set_words(struct transcript *t, struct gathered *g)
     g->words = NULL;
 }
 
-const char *transcript_plain(struct transcript *t, const char *bytes, size_t size)
+const char *spoken_plain(struct spoken *t, const char *bytes, size_t size)
 {
     const bool mark = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
     return set_text(t, mark ? bytes + 3 : bytes, mark ? size - 3 : size, false);
 }
 
-const char *transcript_quoted(struct transcript *t, const char *bytes, size_t size)
+const char *spoken_quoted(struct spoken *t, const char *bytes, size_t size)
 {
     if (size < 2 || bytes[0] != '"' || bytes[size - 1] != '"')
-        return transcript_plain(t, bytes, size);
+        return spoken_plain(t, bytes, size);
     char *plain = memory_new(size, 1);
     size_t kept = 0;
-    *t = (struct transcript){0};
+    *t = (struct spoken){0};
     if (!plain)
         return out_of_memory;
     for (size_t i = 1; i + 1 < size; i++) {
         plain[kept++] = bytes[i];
         i += bytes[i] == '"' && i + 2 < size && bytes[i + 1] == '"';
     }
-    const char *fault = transcript_plain(t, plain, kept);
+    const char *fault = spoken_plain(t, plain, kept);
     memory_free(plain);
     return fault;
 }
 
-bool transcript_is_lrs(const char *bytes, size_t size)
+bool spoken_is_lrs(const char *bytes, size_t size)
 {
     return size >= 5 && memcmp(bytes, "Text:", 5) == 0;
 }
@@ -223,13 +223,13 @@ static void lrs_word(struct gathered *g, const char *line, size_t length)
         g->wrong = true;
 }
 
-const char *transcript_lrs(struct transcript *t, const char *bytes, size_t size)
+const char *spoken_lrs(struct spoken *t, const char *bytes, size_t size)
 {
     const char *at = bytes, *end = bytes + size;
     size_t length, field_length;
     struct gathered g;
-    *t = (struct transcript){0};
-    if (!transcript_is_lrs(bytes, size))
+    *t = (struct spoken){0};
+    if (!spoken_is_lrs(bytes, size))
         return "its first line does not begin with \"Text:\"";
     const char *line = next_line(&at, end, &length);
     const char *fault = set_text(t, line + 5, length - 5, true);
@@ -270,7 +270,7 @@ static void grid_word(struct gathered *g, struct strbuf *text, const char *line,
         g->wrong = true;
 }
 
-const char *transcript_grid(struct transcript *t, const char *bytes, size_t size)
+const char *spoken_grid(struct spoken *t, const char *bytes, size_t size)
 {
     const char *at = bytes, *end = bytes + size;
     struct gathered g;
@@ -298,7 +298,7 @@ static const char *word_of(char letter, const char *const *words)
     return NULL;
 }
 
-const char *transcript_sentence(struct transcript *t, const char *name, size_t length)
+const char *spoken_sentence(struct spoken *t, const char *name, size_t length)
 {
     static const char *const commands[] = {"bin", "lay", "place", "set", NULL};
     static const char *const colours[] = {"blue", "green", "red", "white", NULL};
@@ -309,7 +309,7 @@ const char *transcript_sentence(struct transcript *t, const char *name, size_t l
     static const char wrong[] = "its name is no sentence of GRID's (such as bbaf3s)";
     const char *underline = memrchr(name, '_', length);
     const char *n = underline ? underline + 1 : name;
-    *t = (struct transcript){0};
+    *t = (struct spoken){0};
     if (name + length - n != 6)
         return wrong;
     const char *command = word_of(n[0], commands), *colour = word_of(n[1], colours);
@@ -328,8 +328,8 @@ const char *transcript_sentence(struct transcript *t, const char *name, size_t l
     return t->text ? NULL : out_of_memory;
 }
 
-const char *transcript_given(struct transcript *t, const char *text,
-                             const struct manifest_word *words, int32_t count)
+const char *spoken_given(struct spoken *t, const char *text, const struct manifest_word *words,
+                         int32_t count)
 {
     struct gathered g;
     const char *fault = set_text(t, text, strlen(text), false);
@@ -343,15 +343,15 @@ const char *transcript_given(struct transcript *t, const char *text,
     return NULL;
 }
 
-void transcript_release(struct transcript *t)
+void spoken_release(struct spoken *t)
 {
     memory_free(t->text);
     memory_free(t->words);
     memory_free(t->word_bytes);
-    *t = (struct transcript){0};
+    *t = (struct spoken){0};
 }
 
-bool transcript_timed(const struct transcript *t)
+bool spoken_timed(const struct spoken *t)
 {
     const char *at = t->text;
     for (int32_t i = 0; i < t->word_count; i++) {

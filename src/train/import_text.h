@@ -25,7 +25,7 @@
 
 #define IMPORT_MAX_TEXT 16384 /* bytes, folded: what a manifest takes */
 
-struct transcript {
+struct spoken {
     char *text;                  /* folded, UTF-8, no control character; never empty; owned */
     struct manifest_word *words; /* [word_count] by rising start; NULL: not known; owned */
     int32_t word_count;
@@ -33,23 +33,23 @@ struct transcript {
 };
 
 /* Each returns NULL, or what is wrong: *t is empty then. */
-const char *transcript_plain(struct transcript *t, const char *bytes, size_t size);
+const char *spoken_plain(struct spoken *t, const char *bytes, size_t size);
 /* The same, of a field of a CSV file: it may stand in quotes, with those inside doubled. */
-const char *transcript_quoted(struct transcript *t, const char *bytes, size_t size);
-const char *transcript_lrs(struct transcript *t, const char *bytes, size_t size);
-const char *transcript_grid(struct transcript *t, const char *bytes, size_t size);
+const char *spoken_quoted(struct spoken *t, const char *bytes, size_t size);
+const char *spoken_lrs(struct spoken *t, const char *bytes, size_t size);
+const char *spoken_grid(struct spoken *t, const char *bytes, size_t size);
 /* name: of the file, without folder and ending; length bytes of it */
-const char *transcript_sentence(struct transcript *t, const char *name, size_t length);
+const char *spoken_sentence(struct spoken *t, const char *name, size_t length);
 /* Text and times that are known already. */
-const char *transcript_given(struct transcript *t, const char *text,
-                             const struct manifest_word *words, int32_t count);
-void transcript_release(struct transcript *t); /* also fine on a zeroed struct */
+const char *spoken_given(struct spoken *t, const char *text, const struct manifest_word *words,
+                         int32_t count);
+void spoken_release(struct spoken *t); /* also fine on a zeroed struct */
 
 /* Whether the words, put together, are the text. */
-bool transcript_timed(const struct transcript *t);
+bool spoken_timed(const struct spoken *t);
 
 /* Whether a text file is of the LRS kind. */
-bool transcript_is_lrs(const char *bytes, size_t size);
+bool spoken_is_lrs(const char *bytes, size_t size);
 
 struct label_line {
     const char *dataset, *path, *text; /* into the line, not terminated; text NULL: not there */

@@ -18,7 +18,7 @@ static void check_text(const char *text, bool word)
             abort();
 }
 
-static void check(struct transcript *t, const char *fault)
+static void check(struct spoken *t, const char *fault)
 {
     int32_t last = 0;
     if (!fault != (t->text != NULL) || (fault && t->word_count))
@@ -31,42 +31,42 @@ static void check(struct transcript *t, const char *fault)
             abort();
         last = t->words[i].start_ms;
     }
-    transcript_timed(t);
-    transcript_release(t);
+    spoken_timed(t);
+    spoken_release(t);
 }
 
 static void check_line(const char *line, size_t length)
 {
     struct label_line l;
-    struct transcript t = {0};
+    struct spoken t = {0};
     if (!label_line_read(&l, line, length))
         return;
     if (l.dataset != line || l.path < line || l.path + l.path_length > line + length ||
         !l.path_length || (l.text && l.text + l.text_length > line + length))
         abort();
     if (l.text)
-        check(&t, transcript_quoted(&t, l.text, l.text_length));
+        check(&t, spoken_quoted(&t, l.text, l.text_length));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct transcript t;
+    struct spoken t;
     if (!size)
         return 0;
     const char *bytes = (const char *)data + 1;
     size--;
     switch (data[0] % 5) {
     case 0:
-        check(&t, transcript_plain(&t, bytes, size));
+        check(&t, spoken_plain(&t, bytes, size));
         break;
     case 1:
-        check(&t, transcript_lrs(&t, bytes, size));
+        check(&t, spoken_lrs(&t, bytes, size));
         break;
     case 2:
-        check(&t, transcript_grid(&t, bytes, size));
+        check(&t, spoken_grid(&t, bytes, size));
         break;
     case 3:
-        check(&t, transcript_sentence(&t, bytes, size));
+        check(&t, spoken_sentence(&t, bytes, size));
         break;
     default:
         check_line(bytes, size);

@@ -72,7 +72,7 @@ static void assert_kept(const struct import_list *list, const char *path, const 
     const struct import_clip *clip = find(list, path);
     if (clip->drop)
         fail_msg("%s: dropped: %s, %s", path, drop_name(clip->drop), clip->detail);
-    assert_string_equal(clip->transcript.text, text);
+    assert_string_equal(clip->spoken.text, text);
     if (split)
         assert_string_equal(clip->split, split);
     else
@@ -87,7 +87,7 @@ static void assert_dropped(const struct import_list *list, const char *path, enu
 }
 
 /* Words as a manifest has them. */
-static void assert_words(const struct transcript *t, const char *wanted)
+static void assert_words(const struct spoken *t, const char *wanted)
 {
     char all[512] = "";
     for (int32_t i = 0; i < t->word_count; i++)
@@ -216,9 +216,9 @@ static void lrs(void **state)
     assert_kept(&list, "main/6331/00001.mp4", "two tests", "test"); /* never train on a test */
     assert_dropped(&list, "main/6331/00002.mp4", DROP_NO_TEXT);
     assert_kept(&list, "pretrain/6330/00001.mp4", "and so lg on", "pretrain");
-    const struct transcript *t = &find(&list, "pretrain/6330/00001.mp4")->transcript;
+    const struct spoken *t = &find(&list, "pretrain/6330/00001.mp4")->spoken;
     assert_words(t, "and:120:255 so:300:500 lg:500:900 on:900:1000");
-    assert_true(transcript_timed(t));
+    assert_true(spoken_timed(t));
     assert_dropped(&list, "6339/00009", DROP_MISSING);
     assert_dropped(&list, "../../etc/passwd", DROP_OUTSIDE);
     import_release(&list);
@@ -278,25 +278,25 @@ static void grid(void **state)
     open_list(&list, IMPORT_AUTO);
     assert_int_equal(list.format, IMPORT_GRID);
     assert_kept(&list, "s1/bbaf3s.mpg", "bin blue at f three soon", NULL);
-    assert_words(&find(&list, "s1/bbaf3s.mpg")->transcript,
+    assert_words(&find(&list, "s1/bbaf3s.mpg")->spoken,
                  "bin:950:1180 blue:1180:1360 at:1420:1640 f:1640:1890 three:1890:2120 "
                  "soon:2120:2400");
     assert_kept(&list, "s1/lwwz1n.mp4", "lay white with z one now", NULL);
-    assert_words(&find(&list, "s1/lwwz1n.mp4")->transcript, "");
-    assert_kept(&list, "s2/s2_l_swizzp.mp4", "set white", NULL);      /* what was heard wins */
-    assert_words(&find(&list, "s2/s2_l_swizzp.mp4")->transcript, ""); /* backwards: no times */
-    assert_dropped(&list, "s2/pwbw1a.mp4", DROP_NO_TEXT);             /* no w among the letters */
+    assert_words(&find(&list, "s1/lwwz1n.mp4")->spoken, "");
+    assert_kept(&list, "s2/s2_l_swizzp.mp4", "set white", NULL);  /* what was heard wins */
+    assert_words(&find(&list, "s2/s2_l_swizzp.mp4")->spoken, ""); /* backwards: no times */
+    assert_dropped(&list, "s2/pwbw1a.mp4", DROP_NO_TEXT);         /* no w among the letters */
     import_release(&list);
 }
 
 static void sentence(const char *name, const char *wanted)
 {
-    struct transcript t;
-    const char *fault = transcript_sentence(&t, name, strlen(name));
+    struct spoken t;
+    const char *fault = spoken_sentence(&t, name, strlen(name));
     assert_true(!fault == (wanted != NULL));
     if (wanted)
         assert_string_equal(t.text, wanted);
-    transcript_release(&t);
+    spoken_release(&t);
 }
 
 static void sentences(void **state)
@@ -322,23 +322,23 @@ static void bad_times(void **state)
         "A\xc2\xa0X 0.1 0.2\n",    "\xff 0.1 0.2\n"};
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         char text[200];
-        struct transcript t;
+        struct spoken t;
         int n = snprintf(text, sizeof text, "Text: A\n\nWORD START END SCORE\n%s", tails[i]);
-        assert_null(transcript_lrs(&t, text, (size_t)n));
+        assert_null(spoken_lrs(&t, text, (size_t)n));
         assert_string_equal(t.text, "a");
         assert_int_equal(t.word_count, 0);
-        transcript_release(&t);
+        spoken_release(&t);
     }
-    struct transcript t;
-    assert_non_null(transcript_lrs(&t, "Text:", 5));
-    assert_non_null(transcript_lrs(&t, "Text", 4));
-    assert_non_null(transcript_plain(&t, NULL, 0));
+    struct spoken t;
+    assert_non_null(spoken_lrs(&t, "Text:", 5));
+    assert_non_null(spoken_lrs(&t, "Text", 4));
+    assert_non_null(spoken_plain(&t, NULL, 0));
     char *huge = calloc(1, 1 << 20);
     memset(huge, 'a', 1 << 20);
-    assert_non_null(transcript_plain(&t, huge, 1 << 20));
-    assert_non_null(transcript_plain(&t, huge, IMPORT_MAX_TEXT + 1));
-    assert_null(transcript_plain(&t, huge, IMPORT_MAX_TEXT));
-    transcript_release(&t);
+    assert_non_null(spoken_plain(&t, huge, 1 << 20));
+    assert_non_null(spoken_plain(&t, huge, IMPORT_MAX_TEXT + 1));
+    assert_null(spoken_plain(&t, huge, IMPORT_MAX_TEXT));
+    spoken_release(&t);
     free(huge);
 }
 
