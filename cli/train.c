@@ -29,8 +29,9 @@ static const char help_text[] =
     "Ctrl-C saves a checkpoint and ends.\n";
 
 struct view {
-    struct progress loading, training;
-    int stage; /* that the line is of; -1: none yet */
+    struct progress loading, encoding, training;
+    bool encodes; /* that line has begun */
+    int stage;    /* that the line is of; -1: none yet */
     bool quiet, dry;
     bool follows; /* not rank 0, which speaks for all */
 };
@@ -42,6 +43,19 @@ static int on_load(void *arg, int done, int total, const char *text)
         progress_note(&v->loading, text);
     else if (!text)
         progress_update(&v->loading, done, total, -1, NULL);
+    return interrupted();
+}
+
+static int on_encode(void *arg, int done, int total, const char *text)
+{
+    struct view *v = arg;
+    (void)text;
+    if (!v->encodes) {
+        progress_end(&v->loading);
+        progress_start(&v->encoding, "encoding clips", v->quiet);
+        v->encodes = true;
+    }
+    progress_update(&v->encoding, done, total, -1, NULL);
     return interrupted();
 }
 
@@ -58,7 +72,8 @@ static int on_step(void *arg, const struct train_report *r)
     struct view *v = arg;
     char detail[256];
     if (v->stage != r->stage_index) {
-        progress_end(&v->loading);
+        progress_end(v->encodes ? &v->encoding : &v->loading);
+        v->encodes = false;
         progress_start(&v->training, r->stage, v->quiet);
         v->stage = r->stage_index;
     }
@@ -87,7 +102,7 @@ static int train_all(struct distributed *d, struct train_options *how,
     interrupt_install();
     how->distributed = d;
     int rc = train(config, how, err);
-    progress_end(&view->loading);
+    progress_end(view->encodes ? &view->encoding : &view->loading);
     progress_end(&view->training);
     if (!rc && d->rank == 0)
         fprintf(stderr, "done: %s/best\n", config->output);
@@ -122,7 +137,7 @@ int command_train(int argc, char **argv)
                                             {"quiet", no_argument, NULL, QUIET},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
-    struct train_options how = {.step = on_step, .load = on_load};
+    struct train_options how = {.step = on_step, .load = on_load, .encode = on_encode};
     struct view view = {.stage = -1};
     int option, threads;
     while ((option = getopt_long(argc, argv, ":hq", options, NULL)) != -1) {

@@ -35,6 +35,12 @@ static int load_progress(void *arg, int done, int total, const char *text)
     return o->load ? o->load(o->arg, done, total, text) : 0;
 }
 
+static int encode_progress(void *arg, int done, int total, const char *text)
+{
+    const struct train_options *o = arg;
+    return o->encode ? o->encode(o->arg, done, total, text) : 0;
+}
+
 static void remark(void *arg, const char *text)
 {
     load_progress((void *)((struct trainer *)arg)->options, 0, 0, text);
@@ -290,7 +296,7 @@ static int run_stage(struct trainer *t, struct error *err)
 
 static int begin_stage(struct trainer *t, bool resume, struct error *err)
 {
-    const struct dataset_progress progress = {load_progress, (void *)t->options};
+    const struct dataset_progress progress = {encode_progress, (void *)t->options};
     struct learner *l = &t->learner;
     int rc = learner_choose(l, t->position.stage, err);
     if (!rc && resume) {

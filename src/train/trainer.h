@@ -44,6 +44,8 @@ struct train_options {
     int (*step)(void *arg, const struct train_report *report);
     /* While clips are read, and for remarks (text not NULL). As dataset_progress. */
     int (*load)(void *arg, int done, int total, const char *text);
+    /* While frozen encoders' features are made (train/features_cache); the same. */
+    int (*encode)(void *arg, int done, int total, const char *text);
     void *arg;
 };
 
