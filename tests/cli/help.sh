@@ -5,7 +5,7 @@ set -eu
 . tests/cli/setup
 
 "$mome" --help >"$folder/help" || fail "mome --help"
-for command in transcribe evaluate compare train assemble convert inspect report; do
+for command in transcribe evaluate compare prepare train assemble convert inspect report; do
     grep -q "  $command " "$folder/help" || fail "mome --help lacks $command"
     for option in --help -h; do
         "$mome" $command $option >"$folder/out" 2>"$folder/err" || fail "$command $option"
@@ -18,7 +18,7 @@ for command in transcribe evaluate compare train assemble convert inspect report
     refused 2 "see mome $command --help" $command
 done
 # each long option that help names is known, and those that take a value say so when it is missing
-for command in transcribe evaluate compare train assemble convert inspect report; do
+for command in transcribe evaluate compare prepare train assemble convert inspect report; do
     "$mome" $command --help | sed -n 's/^  \(--[a-z0-9-]*\) .*/\1/p' >"$folder/options"
     [ -s "$folder/options" ] || fail "$command --help names no options"
     while read -r option; do
