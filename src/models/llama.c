@@ -155,39 +155,80 @@ static struct tensor *attention_forward(struct llama *m, int layer, struct compu
     return linear_forward(&a->out, c, op_attention(c, q, k, v, &shape));
 }
 
-static struct tensor *add_experts(struct mome *mome, int layer, struct compute *c, struct tensor *y,
-                                  struct tensor *seen, const struct llama_rows *rows)
+/* A layer, on some rows: what it takes to run it, or to run it again. */
+struct layer_run {
+    struct llama *m;
+    struct mome *mome;
+    int layer;
+    struct llama_rows rows;
+    struct expert_report *report; /* NULL: nobody asks */
+    struct expert_report scores;  /* of a second run, which reports nothing else */
+};
+
+static struct tensor *add_experts(const struct layer_run *l, struct compute *c, struct tensor *y,
+                                  struct tensor *seen)
 {
-    struct expert_report *report = rows->reports ? &rows->reports[layer] : NULL;
-    return op_add(
-        c, y, experts_forward(&mome->layers[layer], c, seen, rows->runs, rows->run_count, report));
+    return op_add(c, y,
+                  experts_forward(&l->mome->layers[l->layer], c, seen, l->rows.runs,
+                                  l->rows.run_count, l->report));
+}
+
+static enum mome_placement placement_of(const struct layer_run *l)
+{
+    return l->mome ? l->mome->config.placement : MOME_NONE;
 }
 
 /* x is the caller's: without a tape, half of the layer leaves its result there (nn/keep.h). */
-static struct tensor *layer_forward(struct llama *m, struct mome *mome, int layer,
-                                    struct compute *c, struct tensor *x,
-                                    const struct llama_rows *rows)
+static struct tensor *layer_forward(const struct layer_run *run, struct compute *c,
+                                    struct tensor *x)
 {
     const size_t mark = arena_mark(c->arena);
-    struct llama_layer *l = &m->layers[layer];
-    enum mome_placement placement = mome ? mome->config.placement : MOME_NONE;
+    struct llama *m = run->m;
+    struct llama_layer *l = &m->layers[run->layer];
+    enum mome_placement placement = placement_of(run);
     float dropout = m->config.dropout;
 
     struct tensor *n1 = norm_forward(&l->norm1, c, x);
-    struct tensor *h = attention_forward(m, layer, c, n1, rows);
+    struct tensor *h = attention_forward(m, run->layer, c, n1, &run->rows);
     h = op_add(c, x, op_dropout(c, h, dropout));
     if (placement == MOME_MHSA)
-        h = add_experts(mome, layer, c, h, n1, rows);
+        h = add_experts(run, c, h, n1);
     if (placement != MOME_LAYER) /* which still needs x and n1 */
         h = layer_keep(c, mark, x, h);
 
     struct tensor *n2 = norm_forward(&l->norm2, c, h);
     struct tensor *y = op_add(c, h, op_dropout(c, swiglu_forward(&l->ffn, c, n2), dropout));
     if (placement == MOME_FFN)
-        y = add_experts(mome, layer, c, y, n2, rows);
+        y = add_experts(run, c, y, n2);
     if (placement == MOME_LAYER)
-        y = add_experts(mome, layer, c, y, mome->config.normalise_input ? n1 : x, rows);
+        y = add_experts(run, c, y, run->mome->config.normalise_input ? n1 : x);
     return y;
+}
+
+static void run_layer(void *arg, struct compute *c, struct tensor *x, struct tensor **made)
+{
+    const struct layer_run *run = arg;
+    made[0] = layer_forward(run, c, x);
+    if (run->report)
+        made[1] = run->report->scores;
+}
+
+/* Keeps x, y and the experts' scores, which the loss may look at. */
+static struct tensor *layer_recompute(const struct layer_run *layer, struct compute *c,
+                                      struct tensor *x)
+{
+    struct layer_run *run = arena_alloc(c->arena, sizeof *run);
+    struct tensor *results[2] = {tensor_new(c, x->dims, x->shape)};
+    *run = *layer;
+    if (run->report)
+        results[1] =
+            tensor_new(c, TENSOR_SHAPE(tensor_rows(x), run->mome->layers[run->layer].routed));
+    tape_recompute(c, results, run->report ? 2 : 1, x, run_layer, run);
+    if (run->report) {
+        run->report->scores = results[1];
+        run->report = &run->scores;
+    }
+    return results[0];
 }
 
 struct tensor *llama_forward(struct llama *m, struct mome *mome, struct compute *c,
@@ -195,8 +236,13 @@ struct tensor *llama_forward(struct llama *m, struct mome *mome, struct compute 
 {
     x = op_dropout(c, x, m->config.dropout);
     for (int i = 0; i < m->config.layers; i++) {
+        struct layer_run run = {.m = m, .mome = mome, .layer = i, .rows = *rows};
+        if (rows->reports && placement_of(&run) != MOME_NONE)
+            run.report = &rows->reports[i];
         size_t mark = arena_mark(c->arena);
-        x = layer_keep(c, mark, x, layer_forward(m, mome, i, c, x, rows));
+        x = c->tape && c->recompute && !rows->cache
+                ? layer_recompute(&run, c, x)
+                : layer_keep(c, mark, x, layer_forward(&run, c, x));
     }
     if (rows->cache)
         for (int i = 0; i < rows->sequences; i++)

@@ -31,9 +31,32 @@ static struct tensor *add_to(struct encoder_layer *l, struct compute *c, struct 
     return linear_followed(linear, c, y, false, x);
 }
 
+struct layer_run {
+    struct encoder_layer *layer;
+    const struct span *spans;
+    int count;
+};
+
+static void run_layer(void *arg, struct compute *c, struct tensor *x, struct tensor **made)
+{
+    const struct layer_run *run = arg;
+    *made = encoder_layer_forward(run->layer, c, x, run->spans, run->count);
+}
+
+static struct tensor *recompute(const struct layer_run *layer, struct compute *c, struct tensor *x)
+{
+    struct layer_run *run = arena_alloc(c->arena, sizeof *run);
+    struct tensor *y = tensor_new(c, x->dims, x->shape);
+    *run = *layer;
+    tape_recompute(c, &y, 1, x, run_layer, run);
+    return y;
+}
+
 struct tensor *encoder_layer_forward(struct encoder_layer *l, struct compute *c, struct tensor *x,
                                      const struct span *spans, int count)
 {
+    if (c->tape && c->recompute)
+        return recompute(&(struct layer_run){l, spans, count}, c, x);
     struct tensor *n = norm_forward(&l->attention_norm, c, x);
     struct tensor *y = self_attention_heads(&l->attention, c, n, spans, count);
     x = add_to(l, c, x, &l->attention.out, y);

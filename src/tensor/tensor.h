@@ -95,6 +95,7 @@ struct compute {
     enum precision precision;
     bool training;         /* batch norm uses (and updates) statistics of the batch */
     struct random *random; /* for dropout; NULL: there is none (inference) */
+    bool recompute; /* recording, layers keep what goes in alone, and run again on the way back */
 };
 
 /* In the arena; contents undefined. dims is the number of shape arguments. */
@@ -131,5 +132,18 @@ void parameter_changed(struct tensor *t);
 void tape_backward(struct compute *c, struct tensor *loss, float scale);
 void tape_clear(struct tape *t); /* `used` stays */
 void tape_release(struct tape *t);
+
+/*
+ * Memory for time: `run` computes made[count] from x, those are copied into results[count] (made by
+ * the caller, of their shapes), and what lies between is given back, to be computed once more when
+ * the tape runs back. Numbers and gradients are the same to the bit, dropout's as well.
+ * `arg` lives as long as the tape. Beside x and parameters, `run` may read what needs no gradient;
+ * it writes nothing that a second run would change (no batch norm in training). The first result
+ * needs a gradient where any does.
+ */
+enum { TAPE_RESULTS_MOST = 4 };
+typedef void tape_run(void *arg, struct compute *c, struct tensor *x, struct tensor **made);
+void tape_recompute(struct compute *c, struct tensor *const *results, int count, struct tensor *x,
+                    tape_run *run, void *arg);
 
 #endif
