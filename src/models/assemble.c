@@ -112,7 +112,6 @@ static int configure(struct assembly *a, struct error *err)
 /* Ids behind the published ones have embeddings of the model's own. */
 static int add_tokens(struct assembly *a, struct error *err)
 {
-    static const char *const added[] = {"<pad>", "<audio>", "</audio>", "<video>", "</video>"};
     int rc = part_tokenizer(a->parts[PART_LLM], &a->tokenizer, err);
     if (rc != 0)
         return rc;
@@ -121,8 +120,7 @@ static int add_tokens(struct assembly *a, struct error *err)
                          a->options->paths[PART_LLM]);
     struct llama_config *llm = &a->config.llm;
     int published = llm->extra_tokens > 0 ? llm->extra_from : tokenizer_size(a->tokenizer);
-    for (size_t i = 0; rc == 0 && i < sizeof added / sizeof *added; i++)
-        rc = tokenizer_add_special(a->tokenizer, added[i], err);
+    rc = part_add_tokens(a->tokenizer, err);
     llm->extra_from = published;
     llm->extra_tokens = tokenizer_size(a->tokenizer) - published;
     if (rc == 0 && published > llm->vocab)

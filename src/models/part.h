@@ -46,6 +46,8 @@ int part_config(const struct part *p, struct recognizer_config *config, struct e
 
 /* The tokenizer that lies beside or in the file (llm only). */
 int part_tokenizer(const struct part *p, struct tokenizer **t, struct error *err);
+/* Adds <pad> <audio> </audio> <video> </video>, in this order, where it has them not. */
+int part_add_tokens(struct tokenizer *t, struct error *err);
 
 struct part_report {
     int64_t loaded, missing, left_over; /* tensors; missing ones make part_load fail */

@@ -102,6 +102,15 @@ int part_tokenizer(const struct part *p, struct tokenizer **t, struct error *err
     return rc;
 }
 
+int part_add_tokens(struct tokenizer *t, struct error *err)
+{
+    static const char *const added[] = {"<pad>", "<audio>", "</audio>", "<video>", "</video>"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof added / sizeof *added; i++)
+        rc = tokenizer_add_special(t, added[i], err);
+    return rc;
+}
+
 /* ---- names ------------------------------------------------------------------------------- */
 
 static bool take(char out[CONFIG_MAX_TEXT], const char *name, size_t length)

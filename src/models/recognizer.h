@@ -9,7 +9,8 @@
  * One set of weights does ASR, VSR and AVSR at every rate pair it has projectors for; which, is
  * said by each request. Requests of any mixture run in one pass, packed, without padding.
  *
- * A model folder holds config.json, tokenizer.json, model.safetensors. Tensor names are the
+ * A model folder holds config.json, model.safetensors and, unless the LLM is a published file
+ * elsewhere, which brings its own, tokenizer.json. Tensor names are the
  * published ones behind a prefix: audio. (Hugging Face Whisper), video. (fairseq AV-HuBERT), llm.
  * (Hugging Face Llama), and projector.{audio,video}.RATE., projector.tokens. (embeddings of added
  * tokens), mome.layers.N., lora.layers.N. and video_lora.layers.N. of our own.
@@ -73,7 +74,7 @@ int recognizer_open_changed(struct recognizer **r, const char *folder,
    the tokenizer has. */
 int recognizer_new(struct recognizer **r, const struct recognizer_config *config,
                    struct tokenizer *tokenizer, uint64_t seed, struct error *err);
-/* Writes the folder's three files, each atomically; heads are not saved, nor the numbers of parts
+/* Writes the folder's files, each atomically; heads are not saved, nor the numbers of parts
    referred to, as long as they are the published ones. */
 int recognizer_save(struct recognizer *r, const char *folder, bool bf16, struct error *err);
 void recognizer_free(struct recognizer *r); /* NULL is fine */

@@ -1,5 +1,6 @@
 /*
- * The model folder: config.json, tokenizer.json, model.safetensors, and the published files that
+ * The model folder: config.json, model.safetensors, tokenizer.json (or, where the LLM is a
+ * published file, that one's tokenizer with our tokens added), and the published files that
  * config.json refers to. Loading never makes memory for what a file's own memory can be.
  */
 #include "models/recognizer.h"
@@ -184,21 +185,33 @@ static int open_parts(struct part *parts[CONFIG_PARTS], struct recognizer_config
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* The folder's, or the published LLM's. */
+static int open_tokenizer(struct tokenizer **t, const char *path, const struct part *llm,
+                          struct error *err)
+{
+    if (!llm)
+        return tokenizer_load(t, path, err);
+    int rc = part_tokenizer(llm, t, err);
+    return rc ? rc : part_add_tokens(*t, err);
+}
+
 /* changed: other settings than the folder's, or NULL. */
 static int open_model(struct recognizer **r, const struct folder_paths *paths, const char *folder,
                       const struct recognizer_config *changed, struct error *err)
 {
     struct recognizer_config config;
-    struct tokenizer *tokenizer;
+    struct tokenizer *tokenizer = NULL;
     struct part *parts[CONFIG_PARTS] = {NULL};
     int rc = 0;
     if (changed)
         config = *changed;
     else
         rc = read_config(&config, paths->config, err);
-    if (rc != 0 || (rc = tokenizer_load(&tokenizer, paths->tokenizer, err)) != 0)
+    if (rc != 0)
         return rc;
     rc = open_parts(parts, &config, folder, err);
+    if (rc == 0)
+        rc = open_tokenizer(&tokenizer, paths->tokenizer, parts[PART_LLM], err);
     if (rc != 0)
         tokenizer_free(tokenizer);
     else
@@ -346,7 +359,7 @@ int recognizer_save(struct recognizer *r, const char *folder, bool bf16, struct 
         return rc;
     if ((rc = file_make_folder(folder, err)) == 0 && (rc = list_own(&list, r, err)) == 0 &&
         (rc = params_save(&list, paths.weights, bf16, "{}", err)) == 0 &&
-        (rc = tokenizer_save(r->tokenizer, paths.tokenizer, err)) == 0)
+        (r->parts[PART_LLM] || (rc = tokenizer_save(r->tokenizer, paths.tokenizer, err)) == 0))
         rc = write_config(r, folder, paths.config, err);
     param_list_release(&list);
     folder_paths_release(&paths);
