@@ -76,6 +76,12 @@ static const char *plain_text(char text[16], double x)
     return text;
 }
 
+static const char *percent_text(char text[16], double share)
+{
+    snprintf(text, 16, "%.0f %%", 100 * share);
+    return text;
+}
+
 /* The rows of the table of stages; stage_values has their numbers in the same order. */
 static const struct {
     const char *title;
@@ -86,6 +92,7 @@ static const struct {
             {"  optimiser", size_text},
             {"  activations (measured)", size_text},
             {"  all, with the clips", size_text},
+            {"  steps with layers twice", percent_text},
             {"clips a step", plain_text},
             {"LLM tokens a step", count_text},
             {"GFLOP a step", plain_text},
@@ -117,6 +124,7 @@ static void stage_values(double values[ROWS], const struct dry_run *r, const str
                                    s->moment_bytes,
                                    s->activation_bytes,
                                    all + r->clips_bytes,
+                                   s->recomputed,
                                    s->clips,
                                    s->rows,
                                    s->flops / 1e9,

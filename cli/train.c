@@ -26,6 +26,9 @@ static const char help_text[] =
     "  mpirun -n 4 mome train CONFIG.json       one core each; --bind-to none --map-by node and\n"
     "                                           --threads N: one each machine, all its cores\n"
     "They must see the same files under the same names.\n\n"
+    "\"memory_gb\": N in the configuration limits the memory of weights, gradients, optimiser and\n"
+    "activations: steps that would take more keep less, and run each layer twice, to the same\n"
+    "numbers. --dry-run says how many steps those are.\n\n"
     "Ctrl-C saves a checkpoint and ends.\n";
 
 struct view {

@@ -71,6 +71,15 @@ int draw_step(struct draw *draws, const struct dataset *dataset, const struct tr
     return count;
 }
 
+bool draw_asked_before(const struct draw *d, int ask, bool video)
+{
+    for (int i = 0; i < ask; i++)
+        if (video ? d->asks[i].video_rate == d->asks[ask].video_rate
+                  : d->asks[i].audio_rate == d->asks[ask].audio_rate)
+            return true;
+    return false;
+}
+
 double draw_weight(const struct draw *draws, int count)
 {
     double sum = 0;

@@ -26,7 +26,7 @@ struct ask {
 
 struct draw {
     const struct sample *sample;
-    int copy;  /* 0 .. stage->copies - 1 */
+    int copy; /* 0 .. stage->copies - 1 */
     int ask_count;
     struct ask asks[DRAW_MOST_ASKS];
 };
@@ -37,5 +37,7 @@ int draw_step(struct draw *draws, const struct dataset *dataset, const struct tr
 
 /* What all losses of a step are divided by: the sum of the asks' weights. */
 double draw_weight(const struct draw *draws, int count);
+/* Whether an ask before this one is for the same rate: one projector run serves both. */
+bool draw_asked_before(const struct draw *draw, int ask, bool video);
 
 #endif

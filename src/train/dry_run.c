@@ -207,15 +207,6 @@ static double encoder_flops(const struct learner *l, const struct draw *d)
     return sum;
 }
 
-static bool asked_before(const struct draw *d, int ask, bool video)
-{
-    for (int i = 0; i < ask; i++)
-        if (video ? d->asks[i].video_rate == d->asks[ask].video_rate
-                  : d->asks[i].audio_rate == d->asks[ask].audio_rate)
-            return true;
-    return false;
-}
-
 static double projector_flops(const struct learner *l, const struct draw *d, int ask)
 {
     const struct recognizer_config *c = &l->recognizer->config;
@@ -223,7 +214,7 @@ static double projector_flops(const struct learner *l, const struct draw *d, int
     const unsigned before[2] = {TRAIN_AUDIO, TRAIN_VIDEO | TRAIN_LORA};
     double sum = 0;
     for (int m = 0; m < 2; m++)
-        if (rates[m] && !asked_before(d, ask, m)) {
+        if (rates[m] && !draw_asked_before(d, ask, m)) {
             int64_t tokens = sample_frames(d->sample) * (m ? 1 : 2) / rates[m];
             sum += cost_projector(c, m, rates[m], tokens) *
                    passes(l->stage, TRAIN_PROJECTORS, before[m]);
@@ -308,6 +299,7 @@ static int probe_stage(struct probe *p, int index, struct error *err)
     for (int i = 0; !rc && i < STEPS; i++) {
         began = clock_seconds();
         rc = learner_step(l, i, &step, err);
+        s->recomputed += rc ? 0 : step.recomputed / STEPS;
         if (i > 0)
             s->seconds += (clock_seconds() - began) / (STEPS - 1);
         int done = index * STEPS + i + 1, total = p->config->stage_count * STEPS;

@@ -38,6 +38,7 @@ struct dry_stage {
     unsigned parts;                                        /* trained */
     int64_t trained;                                       /* parameters */
     double gradient_bytes, moment_bytes, activation_bytes; /* activations: measured, this stage */
+    double recomputed;       /* share of the steps whose layers ran again, by memory_gb */
     double features_bytes;   /* on disk, of frozen encoders; 0: not kept */
     double features_seconds; /* to make them, once */
     double clips;            /* a step */

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "text/tokenizer.h"
+#include "train/activations.h"
 #include "train/schedule.h"
 
 #include <math.h>
@@ -218,6 +219,19 @@ void learner_release(struct learner *l)
 
 /* ---- a stage ----------------------------------------------------------------------------- */
 
+/* Weights, and of each trained number a gradient and two moments. */
+static double held_bytes(const struct param_list *params)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < params->count; i++) {
+        const struct tensor *t = params->entries[i].tensor;
+        int64_t count = tensor_count(t);
+        sum += (double)dtype_bytes(t->stored ? t->dtype : DTYPE_F32, count);
+        sum += t->grad ? 12.0 * (double)count : 0;
+    }
+    return sum;
+}
+
 int learner_choose(struct learner *l, int stage, struct error *err)
 {
     l->stage = &l->config->stages[stage];
@@ -230,6 +244,7 @@ int learner_choose(struct learner *l, int stage, struct error *err)
         rc = parameter_train(p->tensor, l->stage->parts & learner_part(p), err);
         parameter_changed(p->tensor);
     }
+    l->held_bytes = held_bytes(&l->params);
     if (!rc)
         rc = gradients_init(&l->gradients, &l->params, l->distributed, err);
     if (!rc)
@@ -399,6 +414,14 @@ static double share_of(const struct learner *l, int clips, int part)
     return all > 0 ? draw_weight(l->draws + from, to - from) / all : 1.0 / parts;
 }
 
+/* Numbers are the same in any case, so ranks may decide differently. */
+static bool must_recompute(const struct learner *l, const struct batch *batch)
+{
+    double limit = l->config->memory_gb * 1e9;
+    return limit > 0 &&
+           activations_bytes(l->recognizer, l->stage, batch, false) > limit - l->held_bytes;
+}
+
 /* Forward and backward of one part on this rank. */
 static void learn_part(struct learner *l, int clips, int part, int64_t step,
                        const struct totals *totals, struct measures *measures)
@@ -413,6 +436,7 @@ static void learn_part(struct learner *l, int clips, int part, int64_t step,
                                 .distributed = l->distributed};
     if (s.first > 0) /* dropout of its own */
         seed_step(&l->random, l, step, SLICES + s.first);
+    l->compute.recompute = must_recompute(l, &batch);
     if (last)
         gradients_watch(&l->gradients, &l->tape);
     struct tensor *loss = objective(l->recognizer, &l->compute, &batch, l->stage, step,
@@ -441,6 +465,7 @@ int learner_step(struct learner *l, int64_t step, struct step_report *report, st
         struct measures measures;
         learn_part(l, clips, part, step, &totals, &measures);
         measures_add(&report->measures, &measures);
+        report->recomputed += l->compute.recompute / (double)stage->accumulate;
     }
     release_examples(l, clips);
     gradients_finish(&l->gradients, &l->tape);

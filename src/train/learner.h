@@ -14,6 +14,9 @@
  * last part's tape runs back (train/gradients). Dropout is drawn, and batch norm looks at the
  * batch, slice by slice, as in any data-parallel training; running statistics are averaged over
  * ranks. Everything else is as if one process took all clips at once.
+ *
+ * With a limit of memory a slice whose activations would not fit beside what is held keeps what
+ * goes into layers alone and runs them again on the way back (train/activations), to the same bits.
  */
 #ifndef TRAIN_LEARNER_H
 #define TRAIN_LEARNER_H
@@ -44,6 +47,7 @@ struct learner {
     /* of the stage: */
     const struct stage_config *stage;
     int stage_index;
+    double held_bytes; /* weights, gradients, moments */
     struct features_cache features;
     struct alignment alignment; /* table undeclared: it has none */
 };
@@ -76,7 +80,8 @@ int learner_prepare(struct learner *l, const struct dataset_progress *progress, 
 struct step_report {
     struct measures measures; /* of all ranks */
     double gradient_norm, rate;
-    int clips; /* of all ranks */
+    int clips;         /* of all ranks */
+    double recomputed; /* share of this rank's parts whose layers ran again (memory_gb) */
 };
 
 /* Step `step` (from 0) of the stage. */

@@ -367,6 +367,7 @@ int train_config_read(struct train_config *c, const char *path, struct error *er
                                    {"validation_clips", KIND_INT, &c->validation_clips, 0, 1 << 30},
                                    {"bf16", KIND_BOOL, &c->bf16, 0, 0},
                                    {"save_seconds", KIND_DOUBLE, &c->save_seconds, 0, 1e6},
+                                   {"memory_gb", KIND_DOUBLE, &c->memory_gb, 0, 1e6},
                                    {"model", KIND_STRING, NULL, 0, 0},
                                    {"sources", KIND_STRING, NULL, 0, 0},
                                    {"stages", KIND_STRING, NULL, 0, 0}};

@@ -103,6 +103,8 @@ struct train_config {
     int validation_clips; /* at most so many, taken evenly */
     bool bf16;            /* products in bf16, masters in f32 */
     double save_seconds;  /* between checkpoints */
+    double memory_gb;     /* what would take more keeps less, and computes it again (10^9 bytes of
+                             weights, gradients, moments, activations); 0: no limit */
     struct recognizer_config model;
     int source_count, stage_count;
     struct source_config sources[TRAIN_MAX_SOURCES];

@@ -147,6 +147,85 @@ static void test_uses_are_told(void **state)
     parameter_release(&frozen);
 }
 
+struct branch {
+    struct tensor *weight; /* [2, 2] */
+    int runs;
+};
+
+/* made: a chain of x w^T with dropout, and a narrow side result of its first link. */
+static void run_branch(void *arg, struct compute *c, struct tensor *x, struct tensor **made)
+{
+    struct branch *b = arg;
+    struct tensor *y = op_linear(c, x, b->weight, NULL);
+    b->runs++;
+    made[1] = op_linear(c, y, op_slice_rows(c, b->weight, 0, 1), NULL);
+    for (int i = 0; i < 20; i++)
+        y = op_dropout(c, op_gelu(c, y), 0.25f);
+    made[0] = y;
+}
+
+/* The loss sees the side result alone, or both. */
+static void recompute_branch(struct world *w, struct tensor *weight, bool again, bool side_only)
+{
+    struct compute *c = &w->c;
+    struct branch b = {.weight = weight};
+    struct tensor *x = counting(c, 500, true);
+    struct tensor *y[2] = {tensor_new(c, TENSOR_SHAPE(500, 2)),
+                           tensor_new(c, TENSOR_SHAPE(500, 1))};
+    random_seed(&w->random, 3);
+    size_t before = arena_mark(&w->arena);
+    if (again)
+        tape_recompute(c, y, 2, x, run_branch, &b);
+    else
+        run_branch(&b, c, x, y);
+    size_t kept = arena_mark(&w->arena) - before;
+    struct tensor *loss = sum(c, y[1]);
+    if (!side_only)
+        loss = op_add(c, loss, sum(c, y[0]));
+    tape_backward(c, loss, 1);
+    assert_int_equal(b.runs, 1 + again);
+    assert_true(again ? kept < (16 << 10) : kept > 100000); /* the tape is in there */
+    assert_non_null(x->grad);
+    /* the branch's gradient of x, and the weight's, stand in front of the arena for the caller */
+    memcpy(w->arena.base, x->grad, 1000 * sizeof(float));
+    memcpy(w->arena.base + 4000, weight->grad, 4 * sizeof(float));
+    memcpy(w->arena.base + 4016, &w->random, sizeof w->random);
+    memset(weight->grad, 0, 4 * sizeof(float));
+}
+
+/* What is run again gives the gradients, to the bit, of what is kept, leaves the random numbers
+   where they were, and tells of each use of a parameter once, when its gradient is whole. */
+static void test_recompute(void **state)
+{
+    enum { BYTES = 4016 + sizeof(struct random) };
+    static char kept[BYTES], again[BYTES];
+    struct world *w = *state;
+    struct error err = {0};
+    struct told told;
+    struct tensor weight;
+    assert_int_equal(parameter_init(&weight, TENSOR_SHAPE(2, 2), &err), 0);
+    assert_int_equal(parameter_train(&weight, true, &err), 0);
+    for (int i = 0; i < 4; i++)
+        weight.data[i] = 0.5f - 0.2f * (float)i;
+    for (int side_only = 0; side_only < 2; side_only++) {
+        for (int i = 0; i < 2; i++) {
+            arena_rewind(&w->arena, 0);
+            arena_alloc(&w->arena, BYTES);
+            told = (struct told){0};
+            w->tape.used = on_used;
+            w->tape.used_arg = &told;
+            recompute_branch(w, &weight, i, side_only);
+            memcpy(i ? again : kept, w->arena.base, BYTES);
+            assert_int_equal(told.count, 2);
+        }
+        assert_memory_equal(kept, again, BYTES);
+        assert_float_equal(told.gradient[0], told.gradient[1], 0); /* both behind the one entry */
+        assert_true(told.gradient[0] != 0);
+    }
+    w->tape.used = NULL;
+    parameter_release(&weight);
+}
+
 static void test_frozen_branch(void **state)
 {
     struct compute *c = &((struct world *)*state)->c;
@@ -373,6 +452,7 @@ int main(void)
         TEST(test_used_twice),
         TEST(test_scale_of_loss),
         TEST(test_uses_are_told),
+        TEST(test_recompute),
         TEST(test_frozen_branch),
         TEST(test_branch_without_loss),
         TEST(test_loss_of_frozen_inputs),
