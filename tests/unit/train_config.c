@@ -41,7 +41,7 @@ static void test_defaults(void **state)
         fail_msg("%s", err.message);
     assert_int_equal(c.stage_count, 1);
     assert_string_equal(c.stages[0].name, "a");
-    assert_int_equal(c.stages[0].parts, PART_LLM);
+    assert_int_equal(c.stages[0].parts, TRAIN_LLM);
     assert_int_equal(c.stages[0].augment.margin, -1);
     assert_int_equal(c.model.llm.vocab, c.vocabulary);
     assert_true(c.sources[0].weight == 1 && c.bf16);
@@ -139,7 +139,7 @@ static void test_tiny_is_read(void **state)
     if (train_config_read(&c, "configs/tiny.json", &err))
         fail_msg("%s", err.message);
     assert_true(c.stage_count >= 2);
-    assert_true(c.stages[c.stage_count - 1].parts & PART_MOME);
+    assert_true(c.stages[c.stage_count - 1].parts & TRAIN_MOME);
     train_config_release(&c);
 }
 
