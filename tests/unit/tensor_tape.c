@@ -182,10 +182,12 @@ static void recompute_branch(struct world *w, struct tensor *weight, bool again,
     struct tensor *loss = sum(c, y[1]);
     if (!side_only)
         loss = op_add(c, loss, sum(c, y[0]));
+    random_next(&w->random); /* others draw in between */
     tape_backward(c, loss, 1);
     assert_int_equal(b.runs, 1 + again);
     assert_true(again ? kept < (16 << 10) : kept > 100000); /* the tape is in there */
     assert_non_null(x->grad);
+    assert_true((char *)(x->grad + 1000) <= w->arena.base + w->arena.used);
     /* the branch's gradient of x, and the weight's, stand in front of the arena for the caller */
     memcpy(w->arena.base, x->grad, 1000 * sizeof(float));
     memcpy(w->arena.base + 4000, weight->grad, 4 * sizeof(float));
