@@ -96,7 +96,7 @@ static double video_state(const struct avhubert_config *v, bool trained, bool re
 static double encoder(const struct recognizer_config *c, const struct stage_config *stage,
                       const struct batch *b, bool audio, bool recompute)
 {
-    const bool trained = stage->parts & (audio ? TRAIN_AUDIO : TRAIN_VIDEO);
+    const bool trained = stage->parts & train_config_through(c, audio);
     double states = 0, longest = 0, items = 0;
     for (int i = 0; i < b->count; i++) {
         const struct example *e = &b->examples[i];

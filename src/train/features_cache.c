@@ -112,7 +112,6 @@ int features_cache_init(struct features_cache *f, struct recognizer *r,
                         enum precision precision, struct error *err)
 {
     const struct recognizer_config *c = &r->config;
-    const unsigned trained[2] = {TRAIN_AUDIO, TRAIN_VIDEO | (c->video_lora.inner ? TRAIN_LORA : 0)};
     const bool has[2] = {c->has_audio, c->has_video};
     *f = (struct features_cache){.augment = augment, .stage = stage};
     f->width[AUDIO] = c->audio.d;
@@ -124,7 +123,7 @@ int features_cache_init(struct features_cache *f, struct recognizer *r,
         return error_set(err, ERROR_MEMORY, "out of memory");
     int rc = file_make_folder(f->folder, err);
     for (int m = 0; !rc && m < 2; m++) {
-        if (!has[m] || stage->parts & trained[m])
+        if (!has[m] || stage->parts & train_config_through(c, m == AUDIO))
             continue;
         f->streams |= m == AUDIO ? AUGMENT_AUDIO : AUGMENT_VIDEO;
         f->touched[m] = touched(augment, stage, m);

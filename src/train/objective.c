@@ -109,7 +109,7 @@ static void gather_states(struct encoded *out, struct compute *c, const struct b
 /* A frozen encoder records nothing and uses running statistics; its dropout stays on, so that what
    is trained on its states sees them as unsure for training clips as they are for new ones. */
 static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
-                   const struct batch *b, bool audio, bool trained)
+                   const struct batch *b, bool audio, const struct stage_config *stage)
 {
     struct input in = input_of(b, audio, audio ? r->config.audio.mels : PIXELS);
     *out = (struct encoded){0};
@@ -119,12 +119,12 @@ static void encode(struct encoded *out, struct recognizer *r, struct compute *c,
         return;
     int64_t *lengths = arena_alloc(c->arena, (size_t)in.items * sizeof *lengths);
     struct tensor *x = gather_input(out, c, b, &in, lengths);
-    struct compute frozen = *c;
-    frozen.tape = NULL;
-    frozen.training = false;
-    struct compute *how = trained ? c : &frozen;
-    out->states = audio ? recognizer_encode_audio(r, how, x, lengths)
-                        : recognizer_encode_video(r, how, x, lengths);
+    struct compute how = *c;
+    how.training = stage->parts & (audio ? TRAIN_AUDIO : TRAIN_VIDEO);
+    if (!(stage->parts & train_config_through(&r->config, audio)))
+        how.tape = NULL;
+    out->states = audio ? recognizer_encode_audio(r, &how, x, lengths)
+                        : recognizer_encode_video(r, &how, x, lengths);
 }
 
 static double count_right(const struct tensor *logits, const int32_t *labels)
@@ -290,9 +290,9 @@ struct tensor *objective(struct recognizer *r, struct compute *c, const struct b
     *m = (struct measures){0};
 
     if (text || align_weight > 0 || stage->parts & TRAIN_AUDIO)
-        encode(&audio, r, c, b, true, stage->parts & TRAIN_AUDIO);
+        encode(&audio, r, c, b, true, stage);
     if (text || align_weight > 0 || stage->parts & TRAIN_VIDEO)
-        encode(&video, r, c, b, false, stage->parts & TRAIN_VIDEO);
+        encode(&video, r, c, b, false, stage);
     if (frame_weight > 0 && stage->parts & TRAIN_AUDIO) {
         struct tensor *ce = frame_loss(r, c, &audio, true, b->totals, &share, &m->audio_accuracy);
         add_term(&t, ce, frame_weight, share, &m->audio_frames);

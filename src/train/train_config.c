@@ -188,6 +188,13 @@ static int read_augment(struct augment_config *a, json_t *object, const char *pa
     return object ? read_object(fields, COUNT(fields), object, path, where, err) : 0;
 }
 
+unsigned train_config_through(const struct recognizer_config *model, bool audio)
+{
+    if (audio)
+        return TRAIN_AUDIO;
+    return TRAIN_VIDEO | (model->video_lora.inner > 0 ? TRAIN_LORA : 0);
+}
+
 bool train_config_frames_only(const struct stage_config *s)
 {
     return s->text_weight <= 0 && s->align_weight[0] <= 0 && s->align_weight[1] <= 0;

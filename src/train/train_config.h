@@ -112,6 +112,8 @@ struct train_config {
 };
 
 int train_config_read(struct train_config *config, const char *path, struct error *err);
+/* The parts of a stage that gradients through an encoder are for: its own, and its LoRA. */
+unsigned train_config_through(const struct recognizer_config *model, bool audio);
 /* Whether a stage has no loss but the frame loss. */
 bool train_config_frames_only(const struct stage_config *stage);
 void train_config_release(struct train_config *config);

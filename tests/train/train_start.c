@@ -255,6 +255,46 @@ static void test_pieces_are_the_same(void **state)
     assert_memory_equal(whole, pieces, sizeof whole);
 }
 
+/* LoRA in the video encoder learns through it, and the encoder itself stays. */
+static void test_video_lora_is_trained(void **state)
+{
+    (void)state;
+    run(&(struct plan){.name = "vsr",
+                       .start = "start",
+                       .model = "{\"video_lora\": {\"inner\": 4, \"scale\": 2}}",
+                       .stages = "{\"name\": \"lora\", \"train\": [\"lora\"], \"batch\": 2,"
+                                 " \"steps\": 2, \"rate\": 1e-2, \"copies\": 1,"
+                                 " \"task_share\": [0, 1, 0]}"});
+    struct recognizer *before = open_best("start"), *after = open_best("vsr");
+    struct param_list a, b;
+    struct error err = {0};
+    param_list_init(&a, &err);
+    param_list_init(&b, &err);
+    recognizer_params(before, &a.visitor);
+    recognizer_params(after, &b.visitor);
+    int moved = 0;
+    for (int64_t i = 0; i < b.count; i++) {
+        struct tensor *y = b.entries[i].tensor;
+        const struct param_entry *e = param_list_find(&a, b.entries[i].name);
+        int64_t count = tensor_count(y);
+        float *p = memory_new((size_t)count, sizeof *p), *q = memory_new((size_t)count, sizeof *q);
+        parameter_read(q, y, 0, count);
+        if (e)
+            parameter_read(p, e->tensor, 0, count);
+        if (e && memcmp(p, q, (size_t)count * sizeof *p))
+            fail_msg("%s was to be kept", e->name);
+        for (int64_t k = 0; !e && strstr(b.entries[i].name, "down") && k < count; k++)
+            moved += q[k] != 0; /* starts at zero */
+        memory_free(p);
+        memory_free(q);
+    }
+    assert_true(moved > 0);
+    param_list_release(&a);
+    param_list_release(&b);
+    recognizer_free(before);
+    recognizer_free(after);
+}
+
 static int make_clips(void **state)
 {
     (void)state;
@@ -273,10 +313,9 @@ static int remove_clips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_start_has_is_kept),
-        cmocka_unit_test(test_cached_features),
-        cmocka_unit_test(test_alignment_is_learned),
-        cmocka_unit_test(test_pieces_are_the_same),
+        cmocka_unit_test(test_what_start_has_is_kept), cmocka_unit_test(test_cached_features),
+        cmocka_unit_test(test_alignment_is_learned),   cmocka_unit_test(test_pieces_are_the_same),
+        cmocka_unit_test(test_video_lora_is_trained),
     };
     return cmocka_run_group_tests(tests, make_clips, remove_clips);
 }
