@@ -39,7 +39,7 @@ static int list_kept(struct kept *k, const char *folder, struct error *err)
         return error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
     for (struct dirent *e; k->count < MOST_KEPT && (e = readdir(d)) != NULL;)
         if (is_kept(e->d_name))
-            strcpy(k->name[k->count++], e->d_name);
+            memcpy(k->name[k->count++], e->d_name, strlen(e->d_name) + 1);
     closedir(d);
     qsort(k->name, (size_t)k->count, NAME, by_name);
     return 0;
