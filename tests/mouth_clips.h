@@ -9,9 +9,9 @@
 #ifndef TESTS_MOUTH_CLIPS_H
 #define TESTS_MOUTH_CLIPS_H
 
+#include "temporary_folder.h"
 #include "media/writer.h"
 
-#include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,15 +80,14 @@ static inline void mouth_clip_manifest_line(FILE *to, const char *name, int clip
 }
 
 struct mouth_clips {
-    char folder[64], manifest[128];
+    char folder[TEMPORARY_FOLDER], manifest[128];
 };
 
 /* clip0.mp4 .. clip3.mp4 and manifest.tsv in a new folder. */
 static inline void mouth_clips_make(struct mouth_clips *m)
 {
     char path[128];
-    snprintf(m->folder, sizeof m->folder, "/tmp/mome-clips-XXXXXX");
-    assert_non_null(mkdtemp(m->folder));
+    assert_int_equal(temporary_folder_make(m->folder), 0);
     snprintf(m->manifest, sizeof m->manifest, "%s/manifest.tsv", m->folder);
     FILE *f = fopen(m->manifest, "w");
     assert_non_null(f);
@@ -101,18 +100,26 @@ static inline void mouth_clips_make(struct mouth_clips *m)
     assert_int_equal(fclose(f), 0);
 }
 
-static inline int mouth_clips_unlink(const char *path, const struct stat *st, int type,
-                                     struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static inline void mouth_clips_remove(const struct mouth_clips *m)
 {
-    assert_int_equal(nftw(m->folder, mouth_clips_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(temporary_folder_remove(m->folder), 0);
+}
+
+/* A test program's clips, with cmocka's setup and teardown of a group. */
+static struct mouth_clips clips;
+
+static inline int make_clips(void **state)
+{
+    (void)state;
+    mouth_clips_make(&clips);
+    return 0;
+}
+
+static inline int remove_clips(void **state)
+{
+    (void)state;
+    mouth_clips_remove(&clips);
+    return 0;
 }
 
 #endif

@@ -168,6 +168,20 @@ void report_table_rates(struct strbuf *out, const struct report_data *d, int *ta
     strbuf_adds(out, "</table>\n");
 }
 
+/* A model's row at a rate, clean sound: name (once for all *rows of them) and rate; false: it was
+   not evaluated there. */
+static bool begin_row(struct strbuf *out, struct report_cell *c, const struct report_data *d,
+                      int model, int rate, int *rows)
+{
+    if (!report_cell(c, d, model, &d->rates[rate], INFINITY))
+        return false;
+    strbuf_adds(out, *rows ? "<tr class=\"first\">" : "<tr>");
+    name_cell(out, d->models[model].name, *rows);
+    *rows = 0;
+    rate_cell(out, &d->rates[rate]);
+    return true;
+}
+
 void report_table_cost(struct strbuf *out, const struct report_data *d, int *table)
 {
     begin(out, table,
@@ -182,12 +196,8 @@ void report_table_cost(struct strbuf *out, const struct report_data *d, int *tab
     for (int i = 0; i < d->model_count; i++)
         for (int r = 0, rows = clean_rates(d, i); r < d->rate_count; r++) {
             struct report_cell c;
-            if (!report_cell(&c, d, i, &d->rates[r], INFINITY))
+            if (!begin_row(out, &c, d, i, r, &rows))
                 continue;
-            strbuf_adds(out, rows ? "<tr class=\"first\">" : "<tr>");
-            name_cell(out, d->models[i].name, rows);
-            rows = 0;
-            rate_cell(out, &d->rates[r]);
             number(out, c.prompt_tokens > 0 ? c.prompt_tokens : NAN, 1, false);
             number(out, c.media_tokens > 0 ? c.media_tokens : NAN, 1, false);
             tflops_cell(out, c.tflops);
@@ -235,12 +245,8 @@ void report_table_spread(struct strbuf *out, const struct report_data *d, int *t
     for (int i = 0; i < d->model_count; i++)
         for (int r = 0, rows = clean_rates(d, i); r < d->rate_count; r++) {
             struct report_cell c;
-            if (!report_cell(&c, d, i, &d->rates[r], INFINITY))
+            if (!begin_row(out, &c, d, i, r, &rows))
                 continue;
-            strbuf_adds(out, rows ? "<tr class=\"first\">" : "<tr>");
-            name_cell(out, d->models[i].name, rows);
-            rows = 0;
-            rate_cell(out, &d->rates[r]);
             number(out, 100 * c.wer, 1, false);
             if (isfinite(c.low))
                 strbuf_addf(out, "<td class=\"n\">%.1f\xe2\x80\x93%.1f</td>", 100 * c.low,

@@ -42,18 +42,6 @@ static int folder_paths_init(struct folder_paths *p, const char *folder, struct 
     return error_set(err, ERROR_MEMORY, "%s: no memory for its name", folder);
 }
 
-static int read_config(struct recognizer_config *config, const char *path, struct error *err)
-{
-    char *text;
-    size_t size;
-    int rc = file_read(&text, &size, path, CONFIG_LIMIT_BYTES, err);
-    if (rc != 0)
-        return rc;
-    rc = config_from_json(config, text, path, err);
-    memory_free(text);
-    return rc;
-}
-
 /* `text` with the members of `changes`, both JSON objects, laid over it: free. */
 static char *changed_json(const char *text, const char *changes)
 {
@@ -67,23 +55,32 @@ static char *changed_json(const char *text, const char *changes)
     return result;
 }
 
+/* changes NULL: none. */
+static int read_config(struct recognizer_config *config, const char *path, const char *changes,
+                       struct error *err)
+{
+    char *text, *changed = NULL;
+    size_t size;
+    int rc = file_read(&text, &size, path, CONFIG_LIMIT_BYTES, err);
+    if (rc != 0)
+        return rc;
+    if (changes && !(changed = changed_json(text, changes)))
+        rc = error_set(err, ERROR_FORMAT, "%s: not a JSON object", path);
+    else
+        rc = config_from_json(config, changed ? changed : text, path, err);
+    free(changed);
+    memory_free(text);
+    return rc;
+}
+
 int recognizer_read_config(struct recognizer_config *config, const char *folder,
                            const char *changes, struct error *err)
 {
     struct folder_paths paths;
-    char *text = NULL;
-    size_t size;
     int rc = folder_paths_init(&paths, folder, err);
     if (rc != 0)
         return rc;
-    rc = file_read(&text, &size, paths.config, CONFIG_LIMIT_BYTES, err);
-    char *changed = rc == 0 ? changed_json(text, changes) : NULL;
-    if (rc == 0 && !changed)
-        rc = error_set(err, ERROR_FORMAT, "%s: not a JSON object", paths.config);
-    if (rc == 0)
-        rc = config_from_json(config, changed, paths.config, err);
-    free(changed);
-    memory_free(text);
+    rc = read_config(config, paths.config, changes, err);
     folder_paths_release(&paths);
     return rc;
 }
@@ -206,7 +203,7 @@ static int open_model(struct recognizer **r, const struct folder_paths *paths, c
     if (changed)
         config = *changed;
     else
-        rc = read_config(&config, paths->config, err);
+        rc = read_config(&config, paths->config, NULL, err);
     if (rc != 0)
         return rc;
     rc = open_parts(parts, &config, folder, err);

@@ -140,16 +140,16 @@ static int make_ids(struct example *e, const struct excerpt *x, const struct aug
 /* Words of other clips may make it longer than the encoders take: then it is made without them, and
    played fast enough. */
 static int make_excerpt(struct excerpt *x, const struct augment *augment,
-                        const struct sample *sample, const struct augment_config *a,
-                        struct random *random, struct error *err)
+                        const struct sample *sample, unsigned streams,
+                        const struct augment_config *a, struct random *random, struct error *err)
 {
     int64_t most = transcriber_window(&augment->config->model);
     double splice = augment->config->sources[sample->source].splice;
-    int rc = excerpt_make(x, augment->dataset, sample, splice, a, random, err);
+    int rc = excerpt_make(x, augment->dataset, sample, streams, splice, a, random, err);
     double speed = 1 + symmetric(random, a->speed);
     if (!rc && x->frames > most) {
         excerpt_release(x);
-        rc = excerpt_make(x, augment->dataset, sample, 0, a, random, err);
+        rc = excerpt_make(x, augment->dataset, sample, streams, 0, a, random, err);
     }
     if (rc)
         return rc;
@@ -163,26 +163,25 @@ int augment_example(struct example *e, const struct augment *augment, const stru
     struct excerpt x;
     const struct augment_config *a = &stage->augment;
     *e = (struct example){0};
-    int rc = make_excerpt(&x, augment, sample, a, random, err);
+    int rc = make_excerpt(&x, augment, sample, streams, a, random, err);
     if (rc)
         goto out;
     e->frames = x.frames;
-    if (x.pcm && streams & AUGMENT_AUDIO)
+    if (x.pcm)
         rc = make_mel(e, &x, augment, stage, step, random, err);
     if (!rc)
         rc = make_ids(e, &x, augment, sample, err);
     e->audio_label = memory_new((size_t)x.frames * 2, sizeof(int32_t));
     e->video_label = memory_new((size_t)x.frames, sizeof(int32_t));
-    bool pictures = x.mouth && streams & AUGMENT_VIDEO;
-    if (pictures)
+    if (x.mouth)
         e->pictures = memory_new((size_t)x.frames * 88 * 88, sizeof(float));
-    if (!rc && (!e->audio_label || !e->video_label || (pictures && !e->pictures)))
+    if (!rc && (!e->audio_label || !e->video_label || (x.mouth && !e->pictures)))
         rc = error_set(err, ERROR_MEMORY, "out of memory");
     if (rc)
         goto out;
     label_frames(e->audio_label, x.frames * 2, FRAME_MS / 2, &x);
     label_frames(e->video_label, x.frames, FRAME_MS, &x);
-    if (pictures)
+    if (x.mouth)
         augment_pictures(e->pictures, x.mouth, x.frames, a, random);
 out:
     excerpt_release(&x);

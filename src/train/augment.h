@@ -17,7 +17,7 @@
 
 #include "features/logmel.h"
 #include "media/noise.h"
-#include "train/dataset.h"
+#include "train/excerpt.h"
 
 struct example {
     int64_t frames;       /* at 25 fps; audio states are 2 times as many */
@@ -32,9 +32,6 @@ struct example {
     int id_count;
 };
 
-/* The streams that an example is wanted with. */
-enum { AUGMENT_AUDIO = 1, AUGMENT_VIDEO = 2 };
-
 struct augment {
     const struct dataset *dataset;
     const struct train_config *config;
@@ -44,7 +41,8 @@ struct augment {
     int mels;
 };
 
-/* Thread-safe on one `augment`; the example's memory is its own, freed by example_release. */
+/* streams: of train/excerpt.h. Thread-safe on one `augment`; the example's memory is its own, freed
+ * by example_release. */
 int augment_example(struct example *e, const struct augment *augment, const struct sample *sample,
                     unsigned streams, const struct stage_config *stage, int64_t step,
                     struct random *random, struct error *err);

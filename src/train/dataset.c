@@ -1,4 +1,5 @@
 #include "train/dataset.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "decode/transcriber.h"
 #include "features/clip_cache.h"
@@ -114,6 +115,8 @@ static int load_clip(struct sample *s, const struct manifest_entry *entry, int s
         rc = copy_entry(s, entry, source, err);
     if (!rc)
         rc = check_sample(s, config, err);
+    s->sound_hash = hash_bytes(0, s->clip.pcm, (size_t)s->clip.samples * sizeof(float));
+    s->mouth_hash = hash_bytes(0, s->clip.mouth, (size_t)s->clip.frames * MOUTH_PIXELS);
     if (rc)
         sample_release(s);
     return rc;

@@ -23,6 +23,7 @@ struct timed_word {
 
 struct sample {
     struct clip clip;
+    uint64_t sound_hash, mouth_hash; /* of the clip's samples, of its crops */
     char *path, *text;
     int source;
     struct timed_word *words; /* [word_count]; 0: the manifest has no times */

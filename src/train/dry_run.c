@@ -195,9 +195,9 @@ static double encoder_flops(const struct learner *l, const struct draw *d)
     bool states = !train_config_frames_only(stage);
     int64_t frames = sample_frames(d->sample);
     bool sound = c->has_audio && d->sample->clip.has_sound &&
-                 !(l->features.streams & AUGMENT_AUDIO) && (states || stage->parts & TRAIN_AUDIO);
+                 !(l->features.streams & EXCERPT_SOUND) && (states || stage->parts & TRAIN_AUDIO);
     bool face = c->has_video && d->sample->clip.has_face &&
-                !(l->features.streams & AUGMENT_VIDEO) && (states || stage->parts & TRAIN_VIDEO);
+                !(l->features.streams & EXCERPT_PICTURES) && (states || stage->parts & TRAIN_VIDEO);
     int64_t mel_rows = c->audio.exact_window ? 2 * c->audio.positions : 4 * frames;
     double sum = 0; /* the gradient of pictures or mels is nobody's: about a product each less */
     if (sound)
@@ -268,7 +268,7 @@ static void measure_features(const struct probe *p, struct dry_stage *s, double 
     const struct features_cache *f = &p->learner.features;
     double all = (double)p->report->clips, frames = p->report->clip_seconds * 1000 / FRAME_MS;
     for (int m = 0; m < 2; m++)
-        if (f->streams & (m ? AUGMENT_VIDEO : AUGMENT_AUDIO))
+        if (f->streams & (m ? EXCERPT_PICTURES : EXCERPT_SOUND))
             s->features_bytes += all * (f->touched[m] ? p->learner.stage->copies : 1) * frames *
                                  (m ? 1 : 2) * (double)f->width[m] * 2;
     if (f->streams)

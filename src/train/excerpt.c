@@ -94,9 +94,11 @@ static void copy_piece(struct excerpt *x, int64_t at, const struct piece *p)
 }
 
 int excerpt_make(struct excerpt *x, const struct dataset *d, const struct sample *sample,
-                 double splice, const struct augment_config *augment, struct random *random,
-                 struct error *err)
+                 unsigned streams, double splice, const struct augment_config *augment,
+                 struct random *random, struct error *err)
 {
+    const bool sound = sample->clip.has_sound && streams & EXCERPT_SOUND;
+    const bool pictures = sample->clip.has_face && streams & EXCERPT_PICTURES;
     *x = (struct excerpt){0};
     struct piece *pieces = memory_new((size_t)sample->word_count + 2, sizeof *pieces);
     if (!pieces)
@@ -109,12 +111,12 @@ int excerpt_make(struct excerpt *x, const struct dataset *d, const struct sample
         pieces[0] = (struct piece){sample, 0, x->frames, -1};
         count = 1;
     }
-    if (sample->clip.has_sound)
+    if (sound)
         x->pcm = memory_new((size_t)(x->frames * FRAME_SAMPLES), sizeof(float));
-    if (sample->clip.has_face)
+    if (pictures)
         x->mouth = memory_new((size_t)(x->frames * MOUTH_PIXELS), 1);
     x->words = memory_new((size_t)sample->word_count + 1, sizeof *x->words);
-    if ((sample->clip.has_sound && !x->pcm) || (sample->clip.has_face && !x->mouth) || !x->words)
+    if ((sound && !x->pcm) || (pictures && !x->mouth) || !x->words)
         goto no_memory;
     int64_t at = 0;
     for (int i = 0; i < count; i++) {

@@ -15,9 +15,12 @@ struct excerpt {
     int word_count;
 };
 
+/* The streams that an excerpt is wanted with: what a sample has else, is not copied. */
+enum { EXCERPT_SOUND = 1, EXCERPT_PICTURES = 2 };
+/* The cuts are the same whatever the streams. */
 int excerpt_make(struct excerpt *x, const struct dataset *d, const struct sample *sample,
-                 double splice, const struct augment_config *augment, struct random *random,
-                 struct error *err);
+                 unsigned streams, double splice, const struct augment_config *augment,
+                 struct random *random, struct error *err);
 /* Plays it `factor` times as fast: frames' = frames / factor; pictures by nearest, sound by cubic
    interpolation (so that pitch and formants move along). */
 int excerpt_change_speed(struct excerpt *x, double factor, struct error *err);

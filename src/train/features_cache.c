@@ -29,6 +29,11 @@ static uint64_t add_number(uint64_t h, double x)
     return hash_bytes(h, &x, sizeof x);
 }
 
+static unsigned stream_of(int modality)
+{
+    return modality == AUDIO ? EXCERPT_SOUND : EXCERPT_PICTURES;
+}
+
 static bool touched(const struct augment *augment, const struct stage_config *stage, int modality)
 {
     const struct augment_config *a = &stage->augment;
@@ -43,11 +48,9 @@ static bool touched(const struct augment *augment, const struct stage_config *st
     return cut || noisy || a->gain_db > 0 || a->equalise > 0 || a->mel_masks > 0;
 }
 
-static uint64_t hash_clip(uint64_t h, const struct clip *clip, int modality)
+static uint64_t add_sample(uint64_t h, const struct sample *s, int modality)
 {
-    if (modality == AUDIO)
-        return hash_bytes(h, clip->pcm, (size_t)clip->samples * sizeof(float));
-    return hash_bytes(h, clip->mouth, (size_t)clip->frames * MOUTH_PIXELS);
+    return hash_bytes(h, modality == AUDIO ? &s->sound_hash : &s->mouth_hash, sizeof(uint64_t));
 }
 
 /* Everything that augmentation depends on, but for the copy. */
@@ -71,7 +74,7 @@ static uint64_t hash_augmentation(uint64_t h, const struct augment *augment,
     for (int i = 0; splices && i < augment->config->source_count; i++)
         h = add_number(h, augment->config->sources[i].splice);
     for (int i = 0; splices && i < augment->dataset->count; i++) /* any may be a donor */
-        h = hash_clip(h, &augment->dataset->samples[i].clip, modality);
+        h = add_sample(h, &augment->dataset->samples[i], modality);
     return h;
 }
 
@@ -125,7 +128,7 @@ int features_cache_init(struct features_cache *f, struct recognizer *r,
     for (int m = 0; !rc && m < 2; m++) {
         if (!has[m] || stage->parts & train_config_through(c, m == AUDIO))
             continue;
-        f->streams |= m == AUDIO ? AUGMENT_AUDIO : AUGMENT_VIDEO;
+        f->streams |= stream_of(m);
         f->touched[m] = touched(augment, stage, m);
         f->start[m] = add_number(add_number(VERSION, m), precision);
         f->start[m] = add_number(add_number(f->start[m], c->audio.exact_window),
@@ -145,7 +148,7 @@ void features_cache_release(struct features_cache *f)
 
 static uint64_t key_of(const struct features_cache *f, const struct draw *d, int modality)
 {
-    uint64_t h = hash_clip(f->start[modality], &d->sample->clip, modality);
+    uint64_t h = add_sample(f->start[modality], d->sample, modality);
     if (!f->touched[modality])
         return h;
     h = hash_bytes(h, d->sample->text, strlen(d->sample->text));
@@ -156,8 +159,8 @@ static uint64_t key_of(const struct features_cache *f, const struct draw *d, int
 
 void features_cache_seed(struct random *random, const struct draw *d)
 {
-    uint64_t h = hash_clip(copies_seed, &d->sample->clip, AUDIO);
-    random_seed(random, add_number(hash_clip(h, &d->sample->clip, VIDEO), d->copy));
+    uint64_t h = add_sample(add_sample(copies_seed, d->sample, AUDIO), d->sample, VIDEO);
+    random_seed(random, add_number(h, d->copy));
 }
 
 /* ---- files ------------------------------------------------------------------------------- */
@@ -234,11 +237,6 @@ static bool has_stream(const struct draw *d, int modality)
     return modality == AUDIO ? d->sample->clip.has_sound : d->sample->clip.has_face;
 }
 
-static unsigned stream_of(int modality)
-{
-    return modality == AUDIO ? AUGMENT_AUDIO : AUGMENT_VIDEO;
-}
-
 int features_cache_read(const struct features_cache *f, struct example *e, const struct draw *draw,
                         struct error *err)
 {
@@ -300,7 +298,7 @@ static int missing_streams(unsigned *missing, const struct features_cache *f, st
     if (rc || !*missing)
         return rc;
     features_cache_seed(&random, d);
-    return augment_example(e, f->augment, d->sample, AUGMENT_AUDIO | AUGMENT_VIDEO, f->stage,
+    return augment_example(e, f->augment, d->sample, EXCERPT_SOUND | EXCERPT_PICTURES, f->stage,
                            f->stage->steps - 1, &random, err);
 }
 

@@ -27,7 +27,7 @@
 
 struct features_cache {
     char *folder;      /* NULL: the stage keeps nothing */
-    unsigned streams;  /* AUGMENT_AUDIO, AUGMENT_VIDEO: of frozen encoders */
+    unsigned streams;  /* EXCERPT_SOUND, EXCERPT_PICTURES: of frozen encoders */
     uint64_t start[2]; /* hash of what all clips of a modality have in common */
     bool touched[2];   /* some augmentation reaches this modality: copies differ */
     int64_t width[2];

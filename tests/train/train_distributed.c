@@ -234,8 +234,6 @@ static void test_ranks_agree(void **state)
 
 /* ---- training ---- */
 
-static struct mouth_clips clips;
-
 /* All losses, nothing that is drawn slice by slice: no dropout, no batch norm in training. */
 static void write_config(char path[256], const char *name, int accumulate, double load_balance)
 {
@@ -366,20 +364,6 @@ static void test_parts_over_ranks(void **state)
     snprintf(what, sizeof what, "train %s", three);
     ranks(4, what);
     assert_same_logs("alone", "three", 1e-6);
-}
-
-static int make_clips(void **state)
-{
-    (void)state;
-    mouth_clips_make(&clips);
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
 }
 
 static int rank_main(const char *what, const char *config)

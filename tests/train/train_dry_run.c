@@ -5,8 +5,6 @@
 #include <omp.h>
 #include <sys/stat.h>
 
-static struct mouth_clips clips;
-
 static void read_config(struct train_config *config)
 {
     char path[128];
@@ -98,20 +96,6 @@ static void test_says_what_is(void **state)
     assert_false(is_there("cache/features"));
     assert_true(is_there("cache"));
     train_config_release(&config);
-}
-
-static int make_clips(void **state)
-{
-    (void)state;
-    mouth_clips_make(&clips);
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
 }
 
 int main(void)

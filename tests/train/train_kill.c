@@ -20,7 +20,6 @@
 
 enum { KILLS = 10, FULL_DISK_AFTER = 5, FULL_DISK_BYTES = 50000 };
 
-static struct mouth_clips clips;
 static char program[512];
 
 /* Two stages, all that is random is on, a checkpoint after every step, validations: so that a kill
@@ -218,20 +217,6 @@ static void test_ten_kills(void **state)
         }
     }
     print_message("\n");
-}
-
-static int make_clips(void **state)
-{
-    (void)state;
-    mouth_clips_make(&clips);
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
 }
 
 int main(int argc, char **argv)

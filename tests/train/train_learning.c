@@ -13,8 +13,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static struct mouth_clips clips;
-
 static const char *const head =
     "{\"seed\": 5, \"output\": \"%s/%s\", \"cache\": \"%s/cache\", \"validation\": \"%s\","
     " \"vocabulary\": 262, \"model\": {"
@@ -304,20 +302,6 @@ static void test_mixed_clips(void **state)
     json_array_foreach(log, i, line) if (i < 3)
         assert_true(json_real_value(json_object_get(line, "loss")) > 0);
     json_decref(log);
-}
-
-static int make_clips(void **state)
-{
-    (void)state;
-    mouth_clips_make(&clips);
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
 }
 
 int main(void)

@@ -7,8 +7,6 @@
 
 #include <omp.h>
 
-static struct mouth_clips clips;
-
 static void read_config(struct train_config *config)
 {
     char path[128];
@@ -133,20 +131,6 @@ static void test_limit_is_what_is_used(void **state)
         assert_true(enough == 0);
         assert_true(little > 0);
     }
-}
-
-static int make_clips(void **state)
-{
-    (void)state;
-    mouth_clips_make(&clips);
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
 }
 
 int main(void)

@@ -11,8 +11,6 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
-static struct mouth_clips clips;
-
 static const char *const fresh =
     "{\"audio\": {\"d\": 48, \"layers\": 1, \"heads\": 2, \"ffn\": 96, \"dropout\": 0},"
     "\"video\": {\"stem\": 4, \"widths\": [4, 8, 8, 16], \"d\": 48, \"layers\": 1, \"heads\": 2,"
@@ -295,19 +293,11 @@ static void test_video_lora_is_trained(void **state)
     recognizer_free(after);
 }
 
-static int make_clips(void **state)
+static int make_clips_and_start(void **state)
 {
-    (void)state;
-    mouth_clips_make(&clips);
+    int rc = make_clips(state);
     make_start();
-    return 0;
-}
-
-static int remove_clips(void **state)
-{
-    (void)state;
-    mouth_clips_remove(&clips);
-    return 0;
+    return rc;
 }
 
 int main(void)
@@ -317,5 +307,5 @@ int main(void)
         cmocka_unit_test(test_alignment_is_learned),   cmocka_unit_test(test_pieces_are_the_same),
         cmocka_unit_test(test_video_lora_is_trained),
     };
-    return cmocka_run_group_tests(tests, make_clips, remove_clips);
+    return cmocka_run_group_tests(tests, make_clips_and_start, remove_clips);
 }

@@ -9,7 +9,6 @@ enum { CLIPS = 4, ROOM = 16 };
 
 static struct small_model model;
 static struct transcriber transcriber;
-static struct mouth_clips clips;
 static struct noise noise;
 
 /* What the call-backs were told. */

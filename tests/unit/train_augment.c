@@ -7,7 +7,6 @@
 #include "train/augment.h"
 #include "train/excerpt.h"
 
-static struct mouth_clips clips;
 static struct train_config config;
 static struct dataset dataset;
 static struct tokenizer *tokenizer;
@@ -129,7 +128,9 @@ static void test_words_stay_with_sound_and_lips(void **state)
         random_seed(&random, seed);
         const struct sample *sample = dataset_draw(&dataset, &random);
         double splice = seed % 2 ? 1 : 0, factor = 0.8 + 0.01 * (double)seed;
-        assert_int_equal(excerpt_make(&x, &dataset, sample, splice, &augment, &random, &err), 0);
+        assert_int_equal(excerpt_make(&x, &dataset, sample, EXCERPT_SOUND | EXCERPT_PICTURES,
+                                      splice, &augment, &random, &err),
+                         0);
         assert_int_equal(x.word_count, 2);
         for (int w = 0; w < 2; w++)
             spliced += strcmp(x.words[w].text, sample->words[w].text) != 0;
@@ -159,7 +160,7 @@ static struct example make(const struct sample *sample, const struct stage_confi
     struct random random;
     const struct augment augment = augment_of();
     random_seed(&random, seed);
-    if (augment_example(&e, &augment, sample, AUGMENT_AUDIO | AUGMENT_VIDEO, stage, 0, &random,
+    if (augment_example(&e, &augment, sample, EXCERPT_SOUND | EXCERPT_PICTURES, stage, 0, &random,
                         &err))
         fail_msg("%s", err.message);
     return e;

@@ -1,10 +1,10 @@
 /* The mean of the last checkpoints of a stage. */
+#include "temporary_folder.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "train/average.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,15 +18,14 @@
 struct model {
     struct tensor trained, frozen, statistic;
     struct param_list list;
-    char folder[64], average[96];
+    char folder[TEMPORARY_FOLDER], average[96];
 };
 
 static int setup(void **state)
 {
     static struct model m;
     struct error err = {0};
-    strcpy(m.folder, "/tmp/mome-average-XXXXXX");
-    if (!mkdtemp(m.folder))
+    if (temporary_folder_make(m.folder))
         return -1;
     snprintf(m.average, sizeof m.average, "%s/average", m.folder);
     param_list_init(&m.list, &err);
@@ -42,14 +41,6 @@ static int setup(void **state)
     return m.list.code;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct model *m = *state;
@@ -57,7 +48,7 @@ static int teardown(void **state)
     parameter_release(&m->frozen);
     parameter_release(&m->statistic);
     param_list_release(&m->list);
-    return nftw(m->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return temporary_folder_remove(m->folder);
 }
 
 static void set(struct model *m, float value)

@@ -6,36 +6,29 @@
 
 #include <cmocka.h>
 
+#include "temporary_folder.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "train/import.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[64];
+static char folder[TEMPORARY_FOLDER];
 
 static int make(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/mome-import-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
+    return temporary_folder_make(folder);
 }
 
 static int clear(void **state)
 {
     (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return temporary_folder_remove(folder);
 }
 
 static void put(const char *name, const char *text)
