@@ -1,4 +1,5 @@
 #include "train/objective.h"
+#include "base/hash.h"
 #include "tensor/ops.h"
 #include "train/schedule.h"
 
@@ -181,8 +182,25 @@ static int by_rates(const void *a, const void *b)
     return a_start < b_start ? -1 : a_start > b_start;
 }
 
+/* The transcript of an example with `noise` of its tokens swapped for any, the same ones whichever
+   part of the step it is in. */
+static const int32_t *swap_tokens(struct compute *c, const struct example *e, const struct draw *d,
+                                  int ask, double noise, int64_t step, int64_t vocab)
+{
+    const uint64_t key[] = {(uint64_t)step, d->sample->sound_hash, d->sample->mouth_hash,
+                            (uint64_t)ask};
+    struct random random;
+    random_seed(&random, hash_bytes(0, key, sizeof key));
+    int32_t *ids = arena_alloc(c->arena, (size_t)(e->id_count + 1) * sizeof *ids);
+    for (int i = 0; i < e->id_count; i++)
+        ids[i] =
+            random_uniform(&random) < noise ? (int32_t)random_below(&random, vocab) : e->ids[i];
+    return ids;
+}
+
 static struct request *make_requests(int *count, struct compute *c, const struct batch *b,
-                                     const struct encoded *audio, const struct encoded *video)
+                                     const struct encoded *audio, const struct encoded *video,
+                                     double noise, int64_t step, int64_t vocab)
 {
     int most = 0;
     for (int i = 0; i < b->count; i++)
@@ -198,6 +216,8 @@ static struct request *make_requests(int *count, struct compute *c, const struct
                                 .text = b->examples[i].ids,
                                 .text_count = b->examples[i].id_count,
                                 .weight = (float)ask->weight};
+            if (noise > 0)
+                q.given = swap_tokens(c, &b->examples[i], &b->draws[i], k, noise, step, vocab);
             if (task_hears(ask->task))
                 q.audio = audio->spans[i];
             if (task_sees(ask->task))
@@ -210,10 +230,12 @@ static struct request *make_requests(int *count, struct compute *c, const struct
 
 static struct tensor *text_loss(struct recognizer *r, struct compute *c, const struct batch *b,
                                 const struct encoded *audio, const struct encoded *video,
-                                const struct stage_config *stage, struct prefilled *out)
+                                const struct stage_config *stage, int64_t step,
+                                struct prefilled *out)
 {
     int count;
-    struct request *requests = make_requests(&count, c, b, audio, video);
+    struct request *requests =
+        make_requests(&count, c, b, audio, video, stage->text_noise, step, r->config.llm.vocab);
     double all = b->totals->of[TOTAL_WEIGHT];
     if (!count || all <= 0)
         return NULL;
@@ -312,8 +334,8 @@ struct tensor *objective(struct recognizer *r, struct compute *c, const struct b
         add_term(&t, alignment_loss(alignment, r, c, &batch), align_weight, 1, &m->align);
     }
     if (text)
-        add_term(&t, text_loss(r, c, b, &audio, &video, stage, &filled), stage->text_weight, 1,
-                 &m->text);
+        add_term(&t, text_loss(r, c, b, &audio, &video, stage, step, &filled), stage->text_weight,
+                 1, &m->text);
     m->tokens = (double)filled.tokens;
     if (text && stage->parts & TRAIN_MOME && stage->load_balance > 0) {
         struct tensor *balance = balance_loss(r, c, b, &filled, &share);

@@ -66,6 +66,8 @@ struct stage_config {
     double frame_weight[2];     /* auxiliary frame loss: from, to (linearly over the stage) */
     double text_weight;         /* cross-entropy of the transcript; 0: the LLM is not run */
     double align_weight[2];     /* alignment loss of the projectors (train/alignment): from, to */
+    double text_noise;          /* share of the transcript's tokens that the LLM is fed wrong: it
+                                   must listen, not guess on */
     double load_balance;        /* weight of L_B (section 3; paper: 0.01) */
     double smoothing;           /* label smoothing of the transcript */
     double task_share[3];       /* chance that a clip is used for ASR, VSR, AVSR in a step */

@@ -55,9 +55,9 @@ static struct tensor *loss_of(struct small_model *m, const struct setting *s, st
     struct tensor *audio = recognizer_encode_audio(m->r, c, mel, NULL);
     struct tensor *video = recognizer_encode_video(m->r, c, pictures, NULL);
     const struct request q[REQUESTS] = {
-        {TASK_AVSR, 4, 2, {0, 40}, {0, 20}, text, 4, 1},
-        {TASK_AVSR, 16, 5, {0, 40}, {0, 20}, text, 4, 1},
-        {TASK_ASR, 4, 0, {0, 40}, {0, 0}, text + 1, 2, 1},
+        {TASK_AVSR, 4, 2, {0, 40}, {0, 20}, text, 4, NULL, 1},
+        {TASK_AVSR, 16, 5, {0, 40}, {0, 20}, text, 4, NULL, 1},
+        {TASK_ASR, 4, 0, {0, 40}, {0, 0}, text + 1, 2, NULL, 1},
     };
     recognizer_prefill(m->r, &m->c, audio, video, q, REQUESTS, NULL, &filled);
     struct tensor *terms[LAYERS + 1] = {

@@ -90,12 +90,12 @@ static const int32_t text[] = {40, 41, 42, 43, 44};
 static void make_requests(struct request *q)
 {
     const struct span sound[] = {{0, 100}, {100, 50}}, pictures[] = {{0, 50}, {50, 25}};
-    q[0] = (struct request){TASK_AVSR, 4, 2, sound[0], pictures[0], text, 5, 1};
-    q[1] = (struct request){TASK_AVSR, 16, 5, sound[0], pictures[0], text, 5, 1};
-    q[2] = (struct request){TASK_AVSR, 4, 5, sound[1], pictures[1], text, 3, 1};
-    q[3] = (struct request){TASK_AVSR, 16, 2, sound[1], pictures[1], NULL, 0, 1};
-    q[4] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2, 1};
-    q[5] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4, 1};
+    q[0] = (struct request){TASK_AVSR, 4, 2, sound[0], pictures[0], text, 5, NULL, 1};
+    q[1] = (struct request){TASK_AVSR, 16, 5, sound[0], pictures[0], text, 5, NULL, 1};
+    q[2] = (struct request){TASK_AVSR, 4, 5, sound[1], pictures[1], text, 3, NULL, 1};
+    q[3] = (struct request){TASK_AVSR, 16, 2, sound[1], pictures[1], NULL, 0, NULL, 1};
+    q[4] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2, NULL, 1};
+    q[5] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4, NULL, 1};
 }
 
 static void with_every_adapter(void (*test)(struct small_model *m))

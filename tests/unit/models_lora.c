@@ -16,11 +16,11 @@ static void make_requests(struct request *q)
 {
     const struct span sound[] = {{0, 100}, {100, 50}}, pictures[] = {{0, 50}, {50, 25}};
     for (int i = 0; i < 2; i++) {
-        q[i] = (struct request){TASK_AVSR, 4, 2, sound[i], pictures[i], text, 5 - i, 1};
-        q[2 + 3 * i] = (struct request){TASK_AVSR, 16, 5, sound[i], pictures[i], text, 3, 1};
+        q[i] = (struct request){TASK_AVSR, 4, 2, sound[i], pictures[i], text, 5 - i, NULL, 1};
+        q[2 + 3 * i] = (struct request){TASK_AVSR, 16, 5, sound[i], pictures[i], text, 3, NULL, 1};
     }
-    q[3] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2, 1};
-    q[4] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4, 1};
+    q[3] = (struct request){TASK_ASR, 4, 0, sound[0], {0, 0}, text + 1, 2, NULL, 1};
+    q[4] = (struct request){TASK_VSR, 0, 5, {0, 0}, pictures[1], text, 4, NULL, 1};
 }
 
 static void lora_config(struct recognizer_config *config, int inner, bool global, bool per_rate)
@@ -412,9 +412,9 @@ static void any_rate_through_the_nearest(void **unused)
         small_shake(m.r, &m.err);
         struct tensor *sound = small_audio(&m, 3), *pictures = small_video(&m, 3);
         struct request q[] = {
-            {TASK_AVSR, 8, 2, {0, 100}, {0, 50}, text, 5, 1},
-            {TASK_AVSR, rates[i], 2, {0, 100}, {0, 50}, text, 5, 1},
-            {TASK_ASR, 8, 0, {100, 50}, {0, 0}, text, 2, 1},
+            {TASK_AVSR, 8, 2, {0, 100}, {0, 50}, text, 5, NULL, 1},
+            {TASK_AVSR, rates[i], 2, {0, 100}, {0, 50}, text, 5, NULL, 1},
+            {TASK_ASR, 8, 0, {100, 50}, {0, 0}, text, 2, NULL, 1},
         };
         int64_t media;
         recognizer_request_rows(m.r, &q[0], &media);
