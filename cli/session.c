@@ -28,6 +28,9 @@ const char session_help[] =
     "                   that rate and go through the nearest rate's projector; expect more errors\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
     "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
+    "  --ctc-weight W   how much the projected tokens' own reading counts beside the LLM's, 0 to "
+    "0.99\n"
+    "                   (default: as the model was made)\n"
     "  --n-best N       so many hypotheses with their scores, at most the number of beams\n"
     "  --max-tokens N   longest answer (default 128)\n"
     "  --noise FILE     mix this noise into the sound ...\n"
@@ -45,7 +48,7 @@ void session_init(struct session *s)
 {
     *s = (struct session){
         .automatic = true,
-        .beam = {.beam = 1, .n_best = 1, .max_tokens = 128},
+        .beam = {.beam = 1, .n_best = 1, .max_tokens = 128, .ctc_weight = -1},
         .snrs = {INFINITY},
         .snr_count = 1,
     };
@@ -132,6 +135,11 @@ int session_option(struct session *s, const char *command, int option, char **ar
     case SESSION_PENALTY:
         if (option_number(&s->beam.length_penalty, value) || fabs(s->beam.length_penalty) > 10)
             takes = "--length-penalty takes -10 to 10, not";
+        break;
+    case SESSION_CTC:
+        if (option_number(&s->beam.ctc_weight, value) || s->beam.ctc_weight < 0 ||
+            s->beam.ctc_weight > 0.99)
+            takes = "--ctc-weight takes 0 to 0.99, not";
         break;
     case SESSION_N_BEST:
         if (option_integer(&s->beam.n_best, value, 1, 256))
@@ -229,6 +237,8 @@ static int open_model(struct session *s, struct error *err)
                          "model.safetensors); mome assemble makes one out of published parts",
                          s->folder);
     int rc = recognizer_open(&s->recognizer, s->folder, err);
+    if (!rc && s->beam.ctc_weight < 0)
+        s->beam.ctc_weight = s->recognizer->config.ctc_weight;
     if (rc)
         return rc;
     int able = 0, pairs[SESSION_MAX_PAIRS][2];

@@ -43,6 +43,7 @@ enum {
     SESSION_ANY_RATE,
     SESSION_BEAM,
     SESSION_PENALTY,
+    SESSION_CTC,
     SESSION_N_BEST,
     SESSION_MAX_TOKENS,
     SESSION_NOISE,
@@ -61,6 +62,7 @@ enum {
         {"any-rate", no_argument, NULL, SESSION_ANY_RATE},                                         \
         {"beam", required_argument, NULL, SESSION_BEAM},                                           \
         {"length-penalty", required_argument, NULL, SESSION_PENALTY},                              \
+        {"ctc-weight", required_argument, NULL, SESSION_CTC},                                      \
         {"n-best", required_argument, NULL, SESSION_N_BEST},                                       \
         {"max-tokens", required_argument, NULL, SESSION_MAX_TOKENS},                               \
         {"noise", required_argument, NULL, SESSION_NOISE},                                         \

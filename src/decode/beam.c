@@ -1,20 +1,24 @@
 #include "decode/beam.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "decode/ctc_prefix.h"
 #include "tensor/ops.h"
 
 #include <math.h>
 #include <string.h>
 
+enum { LOOP_ROUNDS = 3, LOOP_TOKENS = 12 };
+
 /* A running or ended sequence of tokens; `ids` has room for max_tokens. */
 struct sequence {
     int32_t *ids;
     int count;
-    double log_probability;
+    double log_probability, llm; /* of which the LLM's */
+    struct ctc_prefix ctc;       /* where the search reads CTC */
 };
 
 struct candidate {
-    double log_probability;
+    double log_probability, llm;
     int beam;
     int32_t token;
 };
@@ -23,6 +27,7 @@ struct candidate {
 struct search {
     const struct beam_options *options;
     int32_t eos;
+    struct ctc_table ctc;            /* no rows: the LLM alone */
     struct sequence *running, *next; /* [beam] */
     int running_count;
     struct hypothesis *ended; /* [beam + 1], best first */
@@ -65,8 +70,11 @@ static bool sequences_whole(const struct sequence *all, int beam)
 
 static void sequences_free(struct sequence *all, int beam)
 {
-    for (int i = 0; all && i < beam; i++)
+    for (int i = 0; all && i < beam; i++) {
         memory_free(all[i].ids);
+        memory_free(all[i].ctc.token);
+        memory_free(all[i].ctc.blank);
+    }
     memory_free(all);
 }
 
@@ -79,6 +87,7 @@ static void search_release(struct search *s)
     for (int i = 0; i < s->ended_count; i++)
         hypothesis_release(&s->ended[i]);
     memory_free(s->ended);
+    ctc_table_release(&s->ctc);
     memory_free(s->candidates);
     memory_free(s->tokens);
     memory_free(s->parents);
@@ -102,6 +111,31 @@ static int search_init(struct search *s, const struct beam_options *o, int32_t e
         return 0;
     search_release(s);
     return error_set(err, ERROR_MEMORY, "out of memory for the beams");
+}
+
+static int prefixes_new(struct sequence *all, int beam, int64_t rows)
+{
+    for (int i = 0; i < beam; i++) {
+        all[i].ctc.token = memory_new((size_t)rows, sizeof(float));
+        all[i].ctc.blank = memory_new((size_t)rows, sizeof(float));
+        if (!all[i].ctc.token || !all[i].ctc.blank)
+            return ERROR_MEMORY;
+    }
+    return 0;
+}
+
+/* From now on the search reads CTC's scores, [rows, vocab + 1]. */
+static int search_read(struct search *s, const struct tensor *scores, struct error *err)
+{
+    int64_t rows = tensor_rows(scores);
+    int rc = ctc_table_init(&s->ctc, scores->data, rows, tensor_width(scores) - 1, err);
+    if (rc)
+        return rc;
+    if (prefixes_new(s->running, s->options->beam, rows) ||
+        prefixes_new(s->next, s->options->beam, rows))
+        return error_set(err, ERROR_MEMORY, "out of memory for the beams");
+    ctc_prefix_start(&s->running[0].ctc, &s->ctc);
+    return 0;
 }
 
 static double log_sum_exp(const float *x, int64_t n)
@@ -129,6 +163,30 @@ static int insert_candidate(struct candidate *list, int count, int limit, struct
     return count;
 }
 
+/* The LLM's best continuations of a beam, and EOS, weighed with what CTC finds of them. */
+static int rank_both(struct search *s, int count, int beam, const float *row, double base,
+                     int64_t vocab)
+{
+    struct candidate best[BEAM_CTC_TOKENS + 1];
+    const struct sequence *from = &s->running[beam];
+    const double weight = s->options->ctc_weight;
+    int n = 0;
+    for (int64_t t = 0; t < vocab; t++)
+        if (t != s->eos)
+            n = insert_candidate(
+                best, n, BEAM_CTC_TOKENS,
+                (struct candidate){base + row[t], base + row[t], beam, (int32_t)t});
+    best[n++] = (struct candidate){0, base + row[s->eos], beam, s->eos};
+    for (int i = 0; i < n; i++) {
+        double ctc = best[i].token == s->eos
+                         ? ctc_prefix_end(&from->ctc, &s->ctc)
+                         : ctc_prefix_extend(NULL, &from->ctc, &s->ctc, best[i].token);
+        best[i].log_probability = (1 - weight) * best[i].llm + weight * ctc;
+        count = insert_candidate(s->candidates, count, 2 * s->options->beam, best[i]);
+    }
+    return count;
+}
+
 /* The 2 * beam best continuations: enough for `beam` of them not to be EOS. */
 static int rank(struct search *s, const struct tensor *logits)
 {
@@ -136,20 +194,25 @@ static int rank(struct search *s, const struct tensor *logits)
     int limit = 2 * s->options->beam, count = 0;
     for (int b = 0; b < s->running_count; b++) {
         const float *row = logits->data + s->slots[b] * vocab;
-        double base = s->running[b].log_probability - log_sum_exp(row, vocab);
+        double base = s->running[b].llm - log_sum_exp(row, vocab);
+        if (s->ctc.rows) {
+            count = rank_both(s, count, b, row, base, vocab);
+            continue;
+        }
         for (int64_t t = 0; t < vocab; t++)
-            count = insert_candidate(s->candidates, count, limit,
-                                     (struct candidate){base + row[t], b, (int32_t)t});
+            count =
+                insert_candidate(s->candidates, count, limit,
+                                 (struct candidate){base + row[t], base + row[t], b, (int32_t)t});
     }
     return count;
 }
 
-static int end_sequence(struct search *s, const struct sequence *from, double log_probability,
-                        bool complete, struct error *err)
+static int end_sequence(struct search *s, const struct sequence *from, bool complete,
+                        struct error *err)
 {
     struct hypothesis h = {.count = from->count,
-                           .log_probability = log_probability,
-                           .score = score_of(s, log_probability, from->count + 1),
+                           .log_probability = from->log_probability,
+                           .score = score_of(s, from->log_probability, from->count + 1),
                            .complete = complete};
     if (s->ended_count == s->options->beam && h.score <= s->ended[s->ended_count - 1].score)
         return 0;
@@ -166,6 +229,22 @@ static int end_sequence(struct search *s, const struct sequence *from, double lo
     return 0;
 }
 
+/* How many tokens to drop at the end of a sequence that has begun to go round in circles, so that
+   the round stays once: its last LOOP_TOKENS or more are LOOP_ROUNDS or more times the same. 0: it
+   has not. */
+static int looped(const struct sequence *q)
+{
+    for (int period = 1; period * LOOP_ROUNDS <= q->count; period++) {
+        int rounds = (LOOP_TOKENS + period - 1) / period;
+        int length = period * (rounds > LOOP_ROUNDS ? rounds : LOOP_ROUNDS);
+        const int32_t *end = q->ids + q->count;
+        if (length <= q->count &&
+            !memcmp(end - length, end - length + period, (size_t)(length - period) * sizeof *end))
+            return length - period;
+    }
+    return 0;
+}
+
 /* From the ranked continuations to the next set of running beams, their parents and tokens. */
 static int advance(struct search *s, int candidates, struct error *err)
 {
@@ -173,19 +252,25 @@ static int advance(struct search *s, int candidates, struct error *err)
     for (int i = 0; i < candidates && kept < s->options->beam; i++) {
         const struct candidate *c = &s->candidates[i];
         const struct sequence *from = &s->running[c->beam];
-        if (c->token == s->eos) {
+        struct sequence *to = &s->next[kept];
+        memcpy(to->ids, from->ids, (size_t)from->count * sizeof *to->ids);
+        to->count = from->count;
+        to->log_probability = c->log_probability;
+        to->llm = c->llm;
+        bool complete = c->token == s->eos;
+        if (!complete)
+            to->ids[to->count++] = c->token;
+        int drop = looped(to);
+        if (complete || drop) {
+            to->count -= drop;
             /* only among the best `beam`, or a bad early end would fill the list */
-            int rc =
-                i < s->options->beam ? end_sequence(s, from, c->log_probability, true, err) : 0;
+            int rc = i < s->options->beam ? end_sequence(s, to, complete, err) : 0;
             if (rc)
                 return rc;
             continue;
         }
-        struct sequence *to = &s->next[kept];
-        memcpy(to->ids, from->ids, (size_t)from->count * sizeof *to->ids);
-        to->ids[from->count] = c->token;
-        to->count = from->count + 1;
-        to->log_probability = c->log_probability;
+        if (s->ctc.rows)
+            ctc_prefix_extend(&to->ctc, &from->ctc, &s->ctc, c->token);
         s->tokens[kept] = c->token;
         s->parents[kept++] = (int32_t)c->beam;
     }
@@ -222,7 +307,7 @@ static int step(struct search *s, const struct tensor *logits, struct error *err
         s->running_count = 0;
     } else if (s->running[0].count >= s->options->max_tokens) {
         for (int b = 0; !rc && b < s->running_count; b++)
-            rc = end_sequence(s, &s->running[b], s->running[b].log_probability, false, err);
+            rc = end_sequence(s, &s->running[b], false, err);
         s->running_count = 0;
     }
     return rc;
@@ -330,6 +415,30 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
     return op_gather_rows(c, filled.logits, last, b->count);
 }
 
+/* What CTC makes of each request that has rows enough for it. */
+static int read_ctc(struct batch *b, struct recognizer *r, struct compute *c,
+                    struct tensor *audio_states, struct tensor *video_states,
+                    const struct request *requests, const struct ctc_head *head, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < b->count; i++) {
+        const struct request *q = &requests[i];
+        const bool video = !task_hears(q->task);
+        const int rate = video ? q->video_rate : q->audio_rate;
+        const struct span span = video ? q->video : q->audio;
+        if ((video ? 25 : 50) < BEAM_CTC_ROWS * rate || span.length < rate)
+            continue;
+        size_t mark = arena_mark(c->arena);
+        struct tensor *z = projector_forward(recognizer_projector(r, video, rate), c,
+                                             video ? video_states : audio_states, &span, 1, rate);
+        const struct tensor *scores = ctc_head_scores(head, r, c, z);
+        rc = search_read(&b->searches[i], scores, err);
+        b->found[i].ctc_rows = tensor_rows(scores);
+        arena_rewind(c->arena, mark);
+    }
+    return rc;
+}
+
 static void batch_release(struct batch *b)
 {
     for (int i = 0; b->searches && i < b->count; i++)
@@ -381,13 +490,15 @@ static int take_found(struct found *found, struct search *s, struct error *err)
 
 int beam_search(struct found *found, struct recognizer *r, struct compute *c,
                 struct tensor *audio_states, struct tensor *video_states,
-                const struct request *requests, int count, const struct beam_options *options,
-                struct error *err)
+                const struct request *requests, int count, const struct ctc_head *ctc,
+                const struct beam_options *options, struct error *err)
 {
     struct batch b = {.found = found, .count = count};
     size_t mark = arena_mark(c->arena);
     memset(found, 0, (size_t)count * sizeof *found);
     int rc = batch_init(&b, r, requests, c->precision, options, err);
+    if (!rc && ctc && options->ctc_weight > 0)
+        rc = read_ctc(&b, r, c, audio_states, video_states, requests, ctc, err);
     if (!rc) {
         struct tensor *logits = prefill(&b, r, c, audio_states, video_states, requests);
         rc = run(&b, r, c, logits, err);

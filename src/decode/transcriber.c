@@ -40,6 +40,7 @@ void transcriber_release(struct transcriber *t)
 {
     memory_free(t->loaded);
     logmel_free(t->logmel);
+    ctc_head_release(&t->ctc);
     arena_release(&t->arena);
     *t = (struct transcriber){0};
 }

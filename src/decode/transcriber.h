@@ -53,11 +53,12 @@ struct transcriber {
     struct compute compute;
     struct arena arena;
     struct logmel *logmel;
-    bool exact_window; /* the model's; may be changed between loads */
-    int64_t longest;   /* frames of a segment: config.longest_seconds, at most transcriber_window;
-                          may be made less between loads */
-    bool any_rate;     /* off; rates the model was not trained at too (recognizer_check_rates) */
-    int batch;         /* requests decoded at once; 0: TRANSCRIBER_BATCH beams */
+    struct ctc_head ctc; /* once a search has read it */
+    bool exact_window;   /* the model's; may be changed between loads */
+    int64_t longest;     /* frames of a segment: config.longest_seconds, at most transcriber_window;
+                            may be made less between loads */
+    bool any_rate;       /* off; rates the model was not trained at too (recognizer_check_rates) */
+    int batch;           /* requests decoded at once; 0: TRANSCRIBER_BATCH beams */
     struct loaded *loaded; /* [loaded_count]; owned, what is in them lives in the arena */
     int loaded_count;
     struct encoded *encoded; /* all of them, the last first */
@@ -78,7 +79,8 @@ struct transcript {
     double score;          /* sum over segments of the best scores */
     int64_t prompt_tokens; /* rows into the LLM before the first new token */
     int64_t media_tokens;  /* of them from sound and pictures */
-    int64_t step_rows;     /* rows after that */
+    int64_t ctc_rows;      /* rows that CTC read */
+    int64_t step_rows;     /* rows after those of the prompt */
     int64_t keys;          /* that all those rows saw, added up */
     double decode_seconds; /* projectors and LLM; of a batch, its share (decode/beam.h) */
 };

@@ -110,6 +110,7 @@ static int take_found(const struct transcriber *t, struct transcript *out, struc
     drop_hypotheses(out);
     out->prompt_tokens += found->prompt_tokens;
     out->media_tokens += media;
+    out->ctc_rows += found->ctc_rows;
     out->step_rows += found->step_rows;
     out->keys += found->prompt_tokens * (found->prompt_tokens + 1) / 2 + found->step_keys;
     out->decode_seconds += found->seconds;
@@ -139,7 +140,7 @@ static int run_batch(struct transcriber *t, const struct batch *b,
     struct request *requests =
         transcriber_requests(t, b->some, b->count, b->segment, &audio, &video);
     int rc = beam_search(found, t->recognizer, &t->compute, audio, video, requests, b->count,
-                         options, err);
+                         t->ctc.sharpness > 0 ? &t->ctc : NULL, options, err);
     for (int i = 0; !rc && i < b->count; i++) {
         const int64_t job = b->some[i] - b->jobs;
         const struct segment *s = &t->loaded[b->some[i]->loaded].segment[b->segment];
@@ -210,7 +211,9 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
     }
     if (rc)
         error_set(err, rc, "out of memory");
-    else
+    if (!rc && options->ctc_weight > 0 && !(t->ctc.sharpness > 0))
+        rc = ctc_head_init(&t->ctc, t->recognizer, err);
+    if (!rc)
         rc = run_segments(t, &b, some, count, options, err);
     for (int i = 0; !rc && i < count; i++) {
         out[i].text = b.texts[i].failed ? NULL : memory_strdup(b.texts[i].data);

@@ -113,7 +113,7 @@ static double job_flops(const struct transcriber *t, const struct job *job,
     const struct loaded *l = &t->loaded[job->loaded];
     struct llm_work work = {.rows = out->prompt_tokens + out->step_rows,
                             .keys = out->keys,
-                            .heads = l->segments + out->step_rows};
+                            .heads = l->segments + out->step_rows + out->ctc_rows};
     double sum = cost_llm(config, &work);
     for (int i = 0; i < l->segments; i++) {
         if (task_hears(job->task))

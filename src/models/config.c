@@ -133,6 +133,7 @@ static const struct field text_fields[] = {
     TEXT("bos", bos),
     TEXT("eos", eos),
     FLOAT("longest_seconds", longest_seconds, 0, 3600),
+    FLOAT("ctc_weight", ctc_weight, 0, 0.99),
     TEXT("prompt_asr", prompts[TASK_ASR]),
     TEXT("prompt_vsr", prompts[TASK_VSR]),
     TEXT("prompt_avsr", prompts[TASK_AVSR]),

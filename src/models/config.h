@@ -103,6 +103,8 @@ struct recognizer_config {
     char bos[CONFIG_MAX_TEXT], eos[CONFIG_MAX_TEXT]; /* names of tokens */
     float longest_seconds; /* longer clips are cut: what it was trained on; 0: what the encoders
                               take */
+    float ctc_weight; /* of the projected tokens' own reading (models/ctc_head) in search, beside
+                         the LLM's; 0: the LLM alone */
     /* Published files that hold the audio encoder, the video encoder, the LLM; relative to the
        folder or absolute; "": the model's own file holds it. has_parts: any of them. */
     bool has_parts;

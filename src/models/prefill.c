@@ -27,6 +27,14 @@ static int nearest_place(const int *rates, int count, int rate)
     return best;
 }
 
+struct projector *recognizer_projector(struct recognizer *r, bool video, int rate)
+{
+    const struct projector_config *p = &r->config.projector;
+    if (video)
+        return &r->video_projectors[nearest_place(p->video_rates, p->video_rate_count, rate)];
+    return &r->audio_projectors[nearest_place(p->audio_rates, p->audio_rate_count, rate)];
+}
+
 static int check_rate(int rate, const int *rates, int count, const char *modality, bool nearest,
                       bool *untrained, struct error *err)
 {
@@ -120,10 +128,8 @@ struct source {
 
 /* One modality as the loop over rates sees it. */
 struct modality {
+    struct recognizer *r;
     bool (*uses)(enum task);
-    struct projector *projectors;
-    const int *rates;
-    int rate_count;
     struct tensor *states;
     int64_t *start; /* [requests] */
     bool video;
@@ -144,7 +150,7 @@ static int request_rate(const struct modality *m, const struct request *q)
 static void add_rate(struct source *s, struct compute *c, const struct modality *m, int rate,
                      const struct request *requests, int count)
 {
-    struct projector *p = &m->projectors[nearest_place(m->rates, m->rate_count, rate)];
+    struct projector *p = recognizer_projector(m->r, m->video, rate);
     struct span *spans = arena_alloc(c->arena, (size_t)count * sizeof *spans);
     int64_t *start = arena_alloc(c->arena, (size_t)count * sizeof *start), rows = 0;
     int n = 0;
@@ -186,25 +192,14 @@ static void source_init(struct source *s, struct recognizer *r, struct compute *
                         const int32_t *ids, int64_t id_count, struct tensor *audio_states,
                         struct tensor *video_states, const struct request *requests, int count)
 {
-    const struct projector_config *p = &r->config.projector;
     *s = (struct source){.count = 1, .rows = id_count};
     s->parts = arena_alloc(c->arena, (2 * (size_t)count + 1) * sizeof *s->parts);
     s->parts[0] = llama_embed(&r->llm, c, ids, id_count);
     s->audio = arena_alloc(c->arena, (size_t)count * sizeof *s->audio);
     s->video = arena_alloc(c->arena, (size_t)count * sizeof *s->video);
-    struct modality audio = {.uses = task_hears,
-                             .projectors = r->audio_projectors,
-                             .rates = p->audio_rates,
-                             .rate_count = p->audio_rate_count,
-                             .states = audio_states,
-                             .start = s->audio};
-    struct modality video = {.uses = task_sees,
-                             .projectors = r->video_projectors,
-                             .rates = p->video_rates,
-                             .rate_count = p->video_rate_count,
-                             .states = video_states,
-                             .start = s->video,
-                             .video = true};
+    struct modality audio = {.r = r, .uses = task_hears, .states = audio_states, .start = s->audio};
+    struct modality video = {
+        .r = r, .uses = task_sees, .states = video_states, .start = s->video, .video = true};
     add_modality(s, c, &audio, requests, count);
     add_modality(s, c, &video, requests, count);
 }
@@ -242,7 +237,7 @@ static void collect_ids(struct sequences *s, const struct recognizer *r, const s
         add_ids(s, &t->video_close, 1);
     }
     add_ids(s, t->prompt[q->task], t->prompt_count[q->task]);
-    add_ids(s, q->text, q->text_count);
+    add_ids(s, q->given ? q->given : q->text, q->text_count);
 }
 
 /* Rows behind those of the runs so far. */

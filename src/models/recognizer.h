@@ -127,7 +127,9 @@ struct request {
     const int32_t *text;        /* tokens after the prompt: the transcript in training, or what was
                                    decoded before; no EOS; NULL where there are none */
     int text_count;
-    float weight; /* of its loss; not looked at here */
+    const int32_t *given; /* what the LLM is fed in text's place, which stays what it should
+                             predict; as many; NULL: text itself */
+    float weight;         /* of its loss; not looked at here */
 };
 
 /* A rate the model has no projector for: ERROR_USAGE naming those it has; or, if `nearest`, frames
@@ -137,6 +139,9 @@ struct request {
    untrained may be NULL. */
 int recognizer_check_rates(const struct recognizer *r, enum task task, int audio_rate,
                            int video_rate, bool nearest, bool *untrained, struct error *err);
+
+/* The projector of a rate, or of the nearest that there is. */
+struct projector *recognizer_projector(struct recognizer *r, bool video, int rate);
 
 /* How many rows a request takes in the LLM (BOS to last text token), of them from sound and
    pictures *media (may be NULL). */

@@ -1,14 +1,11 @@
 #include "train/alignment.h"
 #include "base/memory.h"
+#include "models/ctc_head.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"
 #include "text/tokenizer.h"
 
 #include <string.h>
-
-#define SHARPNESS                                                                                  \
-    16 /* logits between a hit and a token far off, at the mean size of embeddings                 \
-        */
 
 /* ---- the table --------------------------------------------------------------------------- */
 
@@ -26,9 +23,9 @@ static int mark_tokens(struct alignment *a, const struct tokenizer *tokenizer, c
     return n < 0 ? (int)n : 0;
 }
 
-/* The embeddings of the tokens that have a column, sharpened, and the biases. */
-static int fill_table(struct alignment *a, struct recognizer *r, int64_t columns, int32_t blank,
-                      struct error *err)
+/* The embeddings and biases of the blank and of the tokens that have a column. */
+static int fill_table(struct alignment *a, struct recognizer *r, int64_t columns,
+                      const struct ctc_head *head, struct error *err)
 {
     int64_t d = r->config.llm.d;
     struct arena arena;
@@ -37,26 +34,19 @@ static int fill_table(struct alignment *a, struct recognizer *r, int64_t columns
                  : error_set(err, ERROR_MEMORY, "out of memory");
     if (rc)
         goto out;
-    ids[0] = blank;
+    ids[0] = head->blank;
     for (int64_t i = 0; i < a->ids; i++)
         if (a->column[i])
             ids[a->column[i]] = (int32_t)i;
     struct compute c = {.device = &device_cpu, .arena = &arena, .precision = PRECISION_F32};
     const struct tensor *e = llama_embed(&r->llm, &c, ids, columns);
+    a->sharpness = head->sharpness;
     if ((rc = parameter_init(&a->table, TENSOR_SHAPE(columns, d), err)) == 0 &&
         (rc = parameter_init(&a->bias, TENSOR_SHAPE(columns), err)) == 0) {
-        double sum = 0;
         memcpy(a->table.data, e->data, (size_t)(columns * d) * sizeof(float));
-        for (int64_t k = 0; k < columns; k++) {
-            double square = 0;
-            for (int64_t i = 0; i < d; i++)
-                square += (double)e->data[k * d + i] * e->data[k * d + i];
-            a->bias.data[k] = (float)(-square / 2);
-            sum += square;
-        }
-        a->sharpness = (float)(SHARPNESS * (double)columns / sum);
-        for (int64_t k = 0; k < columns; k++)
-            a->bias.data[k] *= a->sharpness;
+        a->bias.data[0] = head->blank_bias;
+        for (int64_t k = 1; k < columns; k++)
+            a->bias.data[k] = head->bias.data[ids[k]];
     }
     arena_release(&arena);
 out:
@@ -67,13 +57,13 @@ out:
 int alignment_init(struct alignment *a, struct recognizer *r, const struct dataset *dataset,
                    struct error *err)
 {
-    int32_t blank = tokenizer_special(r->tokenizer, "<pad>");
+    struct ctc_head head;
     *a = (struct alignment){.ids = tokenizer_size(r->tokenizer)};
-    if (blank < 0)
-        return error_set(err, ERROR_USAGE,
-                         "\"align_weight\" needs a tokenizer with the special token <pad>");
+    int rc = ctc_head_init(&head, r, err);
+    if (rc)
+        return rc;
     a->column = memory_new((size_t)a->ids, sizeof *a->column);
-    int rc = a->column ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    rc = a->column ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
     for (int i = 0; !rc && i < dataset->count; i++)
         rc = mark_tokens(a, r->tokenizer, dataset->samples[i].text, err);
     int32_t columns = 1;
@@ -81,7 +71,8 @@ int alignment_init(struct alignment *a, struct recognizer *r, const struct datas
         if (a->column[i])
             a->column[i] = columns++;
     if (!rc)
-        rc = fill_table(a, r, columns, blank, err);
+        rc = fill_table(a, r, columns, &head, err);
+    ctc_head_release(&head);
     if (rc)
         alignment_release(a);
     return rc;

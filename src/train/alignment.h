@@ -1,14 +1,12 @@
 /*
  * A start for projectors that little data suffices for: each projected token is to look like the
  * LLM's own embedding of the token that is being said, or like <pad> where none is, in the order of
- * the transcript (connectionist temporal classification, Graves et al. 2006):
+ * the transcript:
  *
  *     L_align = mean over modalities, rates and clips of CTC(z; Y) / |Y|
- *     logit of token k at a row z:  t (z e_k - |e_k|^2 / 2)  =  -t |z - e_k|^2 / 2 + const
  *
- * e_k the frozen embeddings of the tokens that occur in the transcripts, and of <pad>, which is the
- * blank; t = 16 / mean |e|^2 makes an exact hit about certain. A rate too coarse for a transcript
- * (fewer rows than tokens) contributes nothing for it.
+ * CTC and its logits are those of models/ctc_head, over the tokens that occur in transcripts. A
+ * rate too coarse for a transcript (fewer rows than tokens) contributes nothing for it.
  */
 #ifndef TRAIN_ALIGNMENT_H
 #define TRAIN_ALIGNMENT_H

@@ -147,7 +147,10 @@ static int validate(struct trainer *t, double *wer, struct error *err)
         .seed = t->config->seed,
         .most_clips = t->config->validation_clips,
         .cache = t->config->cache,
-        .beam = {.beam = 1, .n_best = 1, .max_tokens = 64},
+        .beam = {.beam = 1,
+                 .n_best = 1,
+                 .max_tokens = 64,
+                 .ctc_weight = l->recognizer->config.ctc_weight},
     };
     int count = 0;
     for (int task = 0; count >= 0 && task < TASK_COUNT; task++)

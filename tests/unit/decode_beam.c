@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "small_model.h"
 #include "decode/beam.h"
+#include "decode/ctc_prefix.h"
 
 enum { STEPS = 3 };
 
@@ -61,7 +62,7 @@ static int search(struct hypothesis *h, enum task task, struct beam_options opti
     struct request q = request_of(task);
     struct found found;
     int64_t media;
-    if (beam_search(&found, model.r, &model.c, audio, video, &q, 1, &options, &model.err))
+    if (beam_search(&found, model.r, &model.c, audio, video, &q, 1, NULL, &options, &model.err))
         fail_msg("%s", model.err.message);
     assert_int_equal(found.prompt_tokens, recognizer_request_rows(model.r, &q, &media));
     memcpy(h, found.hypotheses, (size_t)found.count * sizeof *h);
@@ -76,11 +77,11 @@ static void test_beam_of_one_is_greedy(void **state)
     const int64_t vocab = model.r->config.llm.vocab;
     assert_true(vocab <= 512);
     for (int task = 0; task < TASK_COUNT; task++) {
-        int32_t ids[12];
+        int32_t ids[11];
         int count = 0;
         double sum = 0;
         bool ended = false;
-        while (!ended && count < 12) {
+        while (!ended && count < 11) {
             int64_t best = 0;
             next_log_probabilities(p, task, ids, count);
             for (int64_t t = 1; t < vocab; t++)
@@ -91,7 +92,7 @@ static void test_beam_of_one_is_greedy(void **state)
                 ids[count++] = (int32_t)best;
         }
         struct hypothesis h;
-        struct beam_options options = {.beam = 1, .n_best = 1, .max_tokens = 12};
+        struct beam_options options = {.beam = 1, .n_best = 1, .max_tokens = 11};
         assert_int_equal(search(&h, task, options), 1);
         assert_int_equal(h.count, count);
         assert_memory_equal(h.ids, ids, (size_t)count * sizeof *ids);
@@ -99,6 +100,53 @@ static void test_beam_of_one_is_greedy(void **state)
         assert_float_equal(h.log_probability, sum, 1e-3);
         hypothesis_release(&h);
     }
+}
+
+/* Whether the last tokens are 3 or more rounds of the same `period`, 12 tokens or more in all. */
+static bool goes_round(const int32_t *ids, int count, int period)
+{
+    int same = 0;
+    while (same + period < count && ids[count - 1 - same] == ids[count - 1 - same - period])
+        same++;
+    return same + period >= 12 && (same + period) / period >= 3 &&
+           (same + period) / period * period >= 12;
+}
+
+static void test_circles_are_cut(void **state)
+{
+    (void)state;
+    enum { MOST = 80 };
+    double p[512];
+    int cut = 0;
+    for (int task = 0; task < TASK_COUNT; task++) {
+        int32_t ids[MOST];
+        int count = 0, period = 0;
+        bool ended = false;
+        while (!ended && !period && count < MOST) {
+            int64_t best = 0;
+            next_log_probabilities(p, task, ids, count);
+            for (int64_t t = 1; t < model.r->config.llm.vocab; t++)
+                best = p[t] > p[best] ? t : best;
+            ended = best == model.r->tokens.eos;
+            if (!ended)
+                ids[count++] = (int32_t)best;
+            for (int k = 1; !period && k <= count / 3; k++)
+                period = goes_round(ids, count, k) ? k : 0;
+        }
+        struct hypothesis h;
+        struct beam_options options = {.beam = 1, .n_best = 1, .max_tokens = MOST};
+        assert_int_equal(search(&h, task, options), 1);
+        if (period) {
+            int rounds = (12 + period - 1) / period;
+            count -= period * ((rounds > 3 ? rounds : 3) - 1);
+            cut++;
+        }
+        assert_int_equal(h.count, count);
+        assert_memory_equal(h.ids, ids, (size_t)count * sizeof *ids);
+        assert_int_equal(h.complete, ended);
+        hypothesis_release(&h);
+    }
+    assert_true(cut > 0); /* or this says nothing */
 }
 
 /* The best of all sequences over the tokens 0 .. 2 and EOS, of at most STEPS tokens. */
@@ -239,11 +287,11 @@ static void test_batch_is_single(void **state)
     }
     for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
         struct found all[REQUESTS], one;
-        assert_int_equal(
-            beam_search(all, model.r, &model.c, audio, video, q, REQUESTS, &options[k], &model.err),
-            0);
+        assert_int_equal(beam_search(all, model.r, &model.c, audio, video, q, REQUESTS, NULL,
+                                     &options[k], &model.err),
+                         0);
         for (int i = 0; i < REQUESTS; i++) {
-            assert_int_equal(beam_search(&one, model.r, &model.c, audio, video, &q[i], 1,
+            assert_int_equal(beam_search(&one, model.r, &model.c, audio, video, &q[i], 1, NULL,
                                          &options[k], &model.err),
                              0);
             assert_int_equal(all[i].count, one.count);
@@ -265,14 +313,76 @@ static void test_batch_is_single(void **state)
     assert_true((lengths & (lengths - 1)) != 0); /* or nothing ends before the others */
 }
 
+/* What a search that reads CTC too says of its hypotheses, from both parts anew; and of the head's
+   scores, from the distances to the embeddings. */
+static void test_ctc_is_weighed_in(void **state)
+{
+    (void)state;
+    enum { ROWS = 12 };
+    const int64_t vocab = model.r->config.llm.vocab, d = model.r->config.llm.d;
+    struct ctc_head head;
+    assert_int_equal(ctc_head_init(&head, model.r, &model.err), 0);
+    size_t mark = arena_mark(&model.arena);
+    const struct span span = {0, 50};
+    struct tensor *z =
+        projector_forward(recognizer_projector(model.r, false, 4), &model.c, audio, &span, 1, 4);
+    const struct tensor *scores = ctc_head_scores(&head, model.r, &model.c, z);
+    assert_int_equal(tensor_rows(scores), ROWS);
+    int32_t ids[2] = {1, head.blank};
+    const struct tensor *e = llama_embed(&model.r->llm, &model.c, ids, 2);
+    for (int r = 0; r < ROWS; r++) { /* of a token and the blank, differences of distances */
+        double far[2] = {0, 0};
+        for (int k = 0; k < 2; k++)
+            for (int64_t i = 0; i < d; i++)
+                far[k] += pow((double)z->data[r * d + i] - e->data[k * d + i], 2);
+        const float *row = scores->data + r * (vocab + 1);
+        assert_float_equal(row[1] - row[vocab], head.sharpness * (far[1] - far[0]) / 2, 1e-2);
+    }
+    struct ctc_table table;
+    assert_int_equal(ctc_table_init(&table, scores->data, ROWS, vocab, &model.err), 0);
+
+    struct request q = request_of(TASK_ASR);
+    struct found found;
+    double p[512];
+    struct beam_options options = {.beam = 4, .n_best = 4, .max_tokens = 6, .ctc_weight = 0.4};
+    assert_int_equal(
+        beam_search(&found, model.r, &model.c, audio, video, &q, 1, &head, &options, &model.err),
+        0);
+    assert_int_equal(found.ctc_rows, ROWS);
+    for (int i = 0; i < found.count; i++) {
+        const struct hypothesis *h = &found.hypotheses[i];
+        float token[2][ROWS], blank[2][ROWS], ctc = 0;
+        struct ctc_prefix prefix[2] = {{token[0], blank[0], -1}, {token[1], blank[1], -1}};
+        double llm = 0;
+        ctc_prefix_start(&prefix[0], &table);
+        for (int k = 0; k < h->count; k++) {
+            next_log_probabilities(p, TASK_ASR, h->ids, k);
+            llm += p[h->ids[k]];
+            ctc = ctc_prefix_extend(&prefix[(k + 1) % 2], &prefix[k % 2], &table, h->ids[k]);
+        }
+        if (h->complete) {
+            next_log_probabilities(p, TASK_ASR, h->ids, h->count);
+            llm += p[model.r->tokens.eos];
+            ctc = ctc_prefix_end(&prefix[h->count % 2], &table);
+        }
+        assert_float_equal(h->log_probability, 0.6 * llm + 0.4 * ctc, 1e-2);
+    }
+    found_release(&found);
+    ctc_table_release(&table);
+    ctc_head_release(&head);
+    arena_rewind(&model.arena, mark);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beam_of_one_is_greedy),
+        cmocka_unit_test(test_circles_are_cut),
         cmocka_unit_test(test_wide_beam_is_exhaustive),
         cmocka_unit_test(test_best_first_and_all_different),
         cmocka_unit_test(test_length_penalty),
         cmocka_unit_test(test_batch_is_single),
+        cmocka_unit_test(test_ctc_is_weighed_in),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }
