@@ -1,8 +1,9 @@
 /*
  * What the experts cost: prefill of 300 tokens by an LLM of Llama-3.2-1B's shape (random weights;
- * the vocabulary cut to 16384 to save memory, the head on the last token only), alone and with
- * MoME-23/4, b 12. Runs are interleaved, so that what else the machine does hits both; medians and
- * the ratio of neighbouring runs are printed.
+ * the vocabulary cut to 16384 to save memory, the head on the last token only), then 30 steps
+ * behind them of 1 and of 5 beams, alone and with MoME-23/4, b 12. LoRA that is merged into the
+ * weights costs what the LLM alone does. Runs are interleaved, so that what else the machine does
+ * hits both; medians and the ratio of neighbouring runs are printed.
  *
  *     bench-mome_overhead [mhsa | ffn | layer] [f32 | bf16] [rounds]
  *
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS = 300, MOST_ROUNDS = 100 };
+enum { TOKENS = 300, STEPS = 30, BEAMS = 5, MOST_ROUNDS = 100 };
 
 static const struct llama_config shape = {.vocab = 16384,
                                           .d = 2048,
@@ -41,6 +42,7 @@ struct bench {
     struct mome mome;
     struct arena arena;
     struct compute c;
+    struct kv_cache cache; /* of BEAMS slots */
 };
 
 /* Random enough for time, and quicker than normal numbers: multiples of 2^-12 within +-1/32. */
@@ -75,7 +77,10 @@ static int prepare(struct bench *b, enum mome_placement placement, enum precisio
     int rc;
     if ((rc = llama_init(&b->llm, &shape, err)) != 0 ||
         (rc = mome_init(&b->mome, &experts, shape.layers, shape.d, 1, err)) != 0 ||
-        (rc = arena_init(&b->arena, ARENA_DEFAULT_LIMIT, err)) != 0)
+        (rc = arena_init(&b->arena, ARENA_DEFAULT_LIMIT, err)) != 0 ||
+        (rc = kv_cache_init(&b->cache, shape.layers, BEAMS, TOKENS + STEPS,
+                            shape.kv_heads * shape.head_dim,
+                            precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16, err)) != 0)
         return rc;
     param_allocator_init(&allocator, err);
     walk(b, &allocator.visitor);
@@ -85,46 +90,78 @@ static int prepare(struct bench *b, enum mome_placement placement, enum precisio
     return allocator.code;
 }
 
-/* Seconds of one prefill. */
-static double prefill(struct bench *b, struct mome *mome)
+/* Seconds of `count` sequences' next rows, `length` each, behind what the cache holds of them. */
+static double forward(struct bench *b, struct mome *mome, int count, int length)
 {
-    int32_t ids[TOKENS], position[TOKENS];
-    for (int i = 0; i < TOKENS; i++) {
+    int32_t ids[TOKENS], position[TOKENS], last[BEAMS];
+    struct span spans[BEAMS];
+    for (int i = 0; i < count * length; i++) {
         ids[i] = i * 37 % shape.vocab;
-        position[i] = i;
+        position[i] = (int32_t)b->cache.slot[i / length].length + i % length;
     }
-    struct llama_rows rows = {.spans = &(struct span){0, TOKENS},
-                              .sequences = 1,
+    for (int i = 0; i < count; i++) {
+        spans[i] = (struct span){i * length, length};
+        last[i] = (i + 1) * length - 1;
+    }
+    struct llama_rows rows = {.spans = spans,
+                              .sequences = count,
                               .position = position,
-                              .runs = &(struct rate_run){TOKENS, 0},
-                              .run_count = 1};
+                              .runs = &(struct rate_run){count * length, 0},
+                              .run_count = 1,
+                              .cache = &b->cache,
+                              .past = b->cache.slot[0].length > 0};
     double start = now();
-    struct tensor *x = llama_embed(&b->llm, &b->c, ids, TOKENS);
+    struct tensor *x = llama_embed(&b->llm, &b->c, ids, count * length);
     x = llama_forward(&b->llm, mome, &b->c, x, &rows);
-    llama_head(&b->llm, &b->c, op_slice_rows(&b->c, x, TOKENS - 1, 1));
+    llama_head(&b->llm, &b->c, op_gather_rows(&b->c, x, last, count));
     double seconds = now() - start;
     arena_rewind(&b->arena, 0);
     return seconds;
 }
 
+enum part { PREFILL, ONE_BEAM, ALL_BEAMS, PARTS };
+
+/* Seconds of the prefill, and of a step of one beam and of all. */
+static void run(struct bench *b, struct mome *mome, double *seconds)
+{
+    const int beams[PARTS] = {1, 1, BEAMS};
+    for (int part = 0; part < PARTS; part++) {
+        kv_cache_clear(&b->cache);
+        double first = forward(b, mome, 1, TOKENS), sum = 0;
+        kv_cache_reorder(&b->cache, (const int32_t[BEAMS]){0}, beams[part]);
+        for (int i = 0; i < STEPS && part != PREFILL; i++)
+            sum += forward(b, mome, beams[part], 1);
+        seconds[part] = part == PREFILL ? first : sum / STEPS;
+    }
+}
+
 static void measure(struct bench *b, int rounds)
 {
-    double alone[MOST_ROUNDS], with[MOST_ROUNDS], ratio[MOST_ROUNDS];
-    prefill(b, NULL); /* packs the weights */
-    prefill(b, &b->mome);
+    static const char *const names[PARTS] = {"prefill", "step, 1 beam", "step, 5 beams"};
+    static double alone[PARTS][MOST_ROUNDS], with[PARTS][MOST_ROUNDS], ratio[PARTS][MOST_ROUNDS];
+    double seconds[PARTS];
+    run(b, NULL, seconds); /* packs the weights */
+    run(b, &b->mome, seconds);
     for (int i = 0; i < rounds; i++) {
-        alone[i] = prefill(b, NULL);
-        with[i] = prefill(b, &b->mome);
-        ratio[i] = with[i] / alone[i];
+        double other[PARTS];
+        run(b, NULL, seconds);
+        run(b, &b->mome, other);
+        for (int part = 0; part < PARTS; part++) {
+            alone[part][i] = seconds[part];
+            with[part][i] = other[part];
+            ratio[part][i] = other[part] / seconds[part];
+        }
     }
     printf("%d tokens, %d layers, d %d, %s on %s, %d threads, %d rounds\n", TOKENS, shape.layers,
            shape.d, b->c.precision == PRECISION_BF16 && b->c.device->has_bf16 ? "bf16" : "f32",
            b->c.device->name, omp_get_max_threads(), rounds);
-    double a = median(alone, rounds), w = median(with, rounds);
-    printf("  bare LLM          %8.1f ms\n", 1e3 * a);
-    printf("  with MoME-23/4    %8.1f ms\n", 1e3 * w);
-    printf("  ratio of medians  %8.3f\n", w / a);
-    printf("  median of ratios  %8.3f\n", median(ratio, rounds));
+    printf("%-14s %14s %16s %16s %16s\n", "", "bare LLM, ms", "MoME-23/4, ms", "ratio of medians",
+           "median of ratios");
+    for (int part = 0; part < PARTS; part++) {
+        double a = median(alone[part], rounds), w = median(with[part], rounds);
+        printf("%-14s %14.2f %16.2f %16.3f %16.3f\n", names[part], 1e3 * a, 1e3 * w, w / a,
+               median(ratio[part], rounds));
+    }
 }
 
 int main(int argc, char **argv)
@@ -154,6 +191,7 @@ int main(int argc, char **argv)
     walk(&b, &releaser);
     llama_release(&b.llm);
     mome_release(&b.mome);
+    kv_cache_release(&b.cache);
     arena_release(&b.arena);
     return rc != 0;
 }

