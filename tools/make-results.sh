@@ -64,7 +64,7 @@ evaluate() { # NAME: at all its rates, clean and noisy, one file
     [ -f "$out/$1.json" ] && return
     echo "== evaluating $1"
     $mome evaluate --model "$out/$1/best" --name "$1" --manifest "$data/grid/test.tsv" --task avsr --rates all \
-        --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam 5 --max-tokens 32 $experts --json "$out/$1.json"
+        --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "${BEAM:-5}" --max-tokens 32 $experts --json "$out/$1.json"
 }
 
 # ---- the start that all share ----

@@ -163,13 +163,29 @@ static int insert_candidate(struct candidate *list, int count, int limit, struct
     return count;
 }
 
-/* The LLM's best continuations of a beam, and EOS, weighed with what CTC finds of them. */
+static int weigh(struct search *s, int count, struct candidate c)
+{
+    const struct ctc_prefix *from = &s->running[c.beam].ctc;
+    const double weight = s->options->ctc_weight;
+    double ctc = c.token == s->eos ? ctc_prefix_end(from, &s->ctc)
+                                   : ctc_prefix_extend(NULL, from, &s->ctc, c.token);
+    c.log_probability = (1 - weight) * c.llm + weight * ctc;
+    return insert_candidate(s->candidates, count, 2 * s->options->beam, c);
+}
+
+static bool listed(const struct candidate *list, int count, int32_t token)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i].token == token)
+            return true;
+    return false;
+}
+
+/* EOS, the LLM's best continuations of a beam and CTC's likely ones, weighed by both. */
 static int rank_both(struct search *s, int count, int beam, const float *row, double base,
                      int64_t vocab)
 {
     struct candidate best[BEAM_CTC_TOKENS + 1];
-    const struct sequence *from = &s->running[beam];
-    const double weight = s->options->ctc_weight;
     int n = 0;
     for (int64_t t = 0; t < vocab; t++)
         if (t != s->eos)
@@ -177,12 +193,12 @@ static int rank_both(struct search *s, int count, int beam, const float *row, do
                 best, n, BEAM_CTC_TOKENS,
                 (struct candidate){base + row[t], base + row[t], beam, (int32_t)t});
     best[n++] = (struct candidate){0, base + row[s->eos], beam, s->eos};
-    for (int i = 0; i < n; i++) {
-        double ctc = best[i].token == s->eos
-                         ? ctc_prefix_end(&from->ctc, &s->ctc)
-                         : ctc_prefix_extend(NULL, &from->ctc, &s->ctc, best[i].token);
-        best[i].log_probability = (1 - weight) * best[i].llm + weight * ctc;
-        count = insert_candidate(s->candidates, count, 2 * s->options->beam, best[i]);
+    for (int i = 0; i < n; i++)
+        count = weigh(s, count, best[i]);
+    for (int i = 0; i < s->ctc.likely_count; i++) {
+        int32_t t = s->ctc.likely[i];
+        if (!listed(best, n, t))
+            count = weigh(s, count, (struct candidate){0, base + row[t], beam, t});
     }
     return count;
 }

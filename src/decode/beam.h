@@ -6,9 +6,10 @@
  *
  * With a CTC head, what is added up is (1 - w) of the LLM's log-probabilities and w of CTC's prefix
  * scores (decode/ctc_prefix) of the projected tokens, sound's if there is any; each step weighs the
- * LLM's BEAM_CTC_TOKENS best tokens of every beam. CTC can't say more tokens than there are rows,
- * so a request of fewer than BEAM_CTC_ROWS projected tokens a second is read at a finer rate of the
- * model's, the coarsest that gives as many, if there is one: the LLM sees nothing of that.
+ * LLM's BEAM_CTC_TOKENS best tokens of every beam, and those that CTC finds likely. CTC can't say
+ * more tokens than there are rows, so a request of fewer than BEAM_CTC_ROWS projected tokens a
+ * second is read at a finer rate of the model's, the coarsest that gives as many, if there is one:
+ * the LLM sees nothing of that.
  *
  * A beam that ends (EOS) leaves the batch; a request's search is over when as many have ended as
  * there are beams and no running one can still beat the worst of them, or at max_tokens (a cut beam

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #define NEVER -1e30f
 
@@ -25,6 +26,19 @@ static int64_t mark_kept(struct ctc_table *t, const float *scores, int64_t class
     return kept;
 }
 
+static int list_likely(struct ctc_table *t, int64_t classes, int64_t kept)
+{
+    t->likely = memory_new((size_t)kept + 1, sizeof *t->likely);
+    for (int64_t k = 0; t->likely && k < classes; k++) {
+        bool likely = false;
+        for (int64_t r = 0; t->place[k] >= 0 && !likely && r < t->rows; r++)
+            likely = t->kept[t->place[k] * t->rows + r] > CTC_LIKELY;
+        if (likely)
+            t->likely[t->likely_count++] = (int32_t)k;
+    }
+    return t->likely ? 0 : ERROR_MEMORY;
+}
+
 int ctc_table_init(struct ctc_table *t, const float *scores, int64_t rows, int64_t classes,
                    struct error *err)
 {
@@ -32,12 +46,10 @@ int ctc_table_init(struct ctc_table *t, const float *scores, int64_t rows, int64
     t->place = memory_new((size_t)classes + 1, sizeof *t->place);
     t->blank = memory_new((size_t)rows + 1, sizeof *t->blank);
     t->floor = memory_new((size_t)rows + 1, sizeof *t->floor);
-    if (t->place)
-        t->kept = memory_new((size_t)(mark_kept(t, scores, classes) * rows) + 1, sizeof *t->kept);
-    if (!t->place || !t->blank || !t->floor || !t->kept) {
-        ctc_table_release(t);
-        return error_set(err, ERROR_MEMORY, "out of memory for the scores of tokens");
-    }
+    int64_t kept = t->place ? mark_kept(t, scores, classes) : 0;
+    t->kept = memory_new((size_t)(kept * rows) + 1, sizeof *t->kept);
+    if (!t->place || !t->blank || !t->floor || !t->kept)
+        goto fail;
     for (int64_t r = 0; r < rows; r++) {
         const float *row = scores + r * (classes + 1);
         t->blank[r] = row[classes];
@@ -46,7 +58,11 @@ int ctc_table_init(struct ctc_table *t, const float *scores, int64_t rows, int64
             if (t->place[k] >= 0)
                 t->kept[t->place[k] * rows + r] = row[k];
     }
-    return 0;
+    if (list_likely(t, classes, kept) == 0)
+        return 0;
+fail:
+    ctc_table_release(t);
+    return error_set(err, ERROR_MEMORY, "out of memory for the scores of tokens");
 }
 
 void ctc_table_release(struct ctc_table *t)
@@ -55,6 +71,7 @@ void ctc_table_release(struct ctc_table *t)
     memory_free(t->floor);
     memory_free(t->kept);
     memory_free(t->place);
+    memory_free(t->likely);
     *t = (struct ctc_table){0};
 }
 

@@ -6,6 +6,8 @@
  *
  * Of a table [rows, classes + 1] of log-probabilities, blank last, only the classes are kept that
  * some row finds likelier than e^CTC_FLOOR; the others are taken to be that unlikely everywhere.
+ * Those that some row finds likelier than e^CTC_LIKELY are listed: search weighs them whether or
+ * not the LLM would have thought of them, or names and rare words could never be found.
  */
 #ifndef DECODE_CTC_PREFIX_H
 #define DECODE_CTC_PREFIX_H
@@ -15,13 +17,16 @@
 #include <stdint.h>
 
 #define CTC_FLOOR (-14.0f)
+#define CTC_LIKELY (-4.0f)
 
 struct ctc_table {
     int64_t rows;
-    float *blank;   /* [rows] */
-    float *floor;   /* [rows]: of the classes that are not kept */
-    float *kept;    /* [kept classes][rows] */
-    int32_t *place; /* [classes]: in kept; -1: not there */
+    float *blank;    /* [rows] */
+    float *floor;    /* [rows]: of the classes that are not kept */
+    float *kept;     /* [kept classes][rows] */
+    int32_t *place;  /* [classes]: in kept; -1: not there */
+    int32_t *likely; /* [likely_count] classes, ascending */
+    int likely_count;
 };
 
 int ctc_table_init(struct ctc_table *t, const float *scores, int64_t rows, int64_t classes,

@@ -99,6 +99,8 @@ static void test_unlikely_classes_share_the_floor(void **state)
     struct ctc_prefix p = {.token = token, .blank = blank};
     assert_int_equal(ctc_table_init(&t, sure, 2, 3, &err), 0);
     assert_true(t.place[0] < 0 && t.place[1] >= 0 && t.place[2] < 0);
+    assert_int_equal(t.likely_count, 1);
+    assert_int_equal(t.likely[0], 1);
     ctc_prefix_start(&p, &t);
     assert_true(ctc_prefix_extend(NULL, &p, &t, 0) == ctc_prefix_extend(NULL, &p, &t, 2));
     assert_true(ctc_prefix_extend(NULL, &p, &t, 0) > 2 * CTC_FLOOR);
