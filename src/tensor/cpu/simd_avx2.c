@@ -24,6 +24,7 @@ static inline float vec_sum(__m256 v)
 
 typedef int32_t ivec __attribute__((vector_size(32)));
 #define BYTES_UNSIGNED 0
+#define HAS_PAIRS 1
 
 /* 16 bytes of rows 0 and 4 */
 static inline __m256i ivec_half(const uint8_t *from, int64_t stride)
@@ -52,6 +53,19 @@ static inline ivec ivec_dot(ivec sum, ivec code, ivec x)
     __m256i size = _mm256_abs_epi8((__m256i)code);
     __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8((__m256i)x, (__m256i)code));
     return sum + (ivec)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* The same for code of 0 .. 127, summed in pairs; the caller knows that they fit. */
+typedef int16_t pairs __attribute__((vector_size(32)));
+
+static inline pairs pairs_dot(pairs sum, ivec code, ivec x)
+{
+    return sum + (pairs)_mm256_maddubs_epi16((__m256i)code, (__m256i)x);
+}
+
+static inline ivec pairs_widen(pairs sum)
+{
+    return (ivec)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1));
 }
 
 /* the half float in the low bits of each lane */

@@ -23,6 +23,7 @@ static inline __m512 vec_pairs(__m512 a, __m512 b, __m512 c)
 
 typedef int32_t ivec __attribute__((vector_size(64)));
 #define BYTES_UNSIGNED 1
+#define HAS_PAIRS 0
 
 /* 16 bytes of rows 0, 4, 8 and 12 */
 static inline __m512i ivec_quarter(const uint8_t *from, int64_t stride)

@@ -5,6 +5,7 @@
  *     LANES, vec     floats in a vector, its type
  *     vec_load, vec_store, vec_set, vec_fma, vec_max, vec_sum
  *     HAS_BF16       whether there are AVX-512 BF16 instructions
+ *     HAS_PAIRS      whether sums of two products of bytes come in 16 bits (AVX2)
  *
  * Loops over rows and numbers are C that the compiler vectorises (`omp simd`); only
  * tile products and dot products name vectors. Threads come in above PARALLEL_LIMIT numbers.

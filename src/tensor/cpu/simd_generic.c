@@ -47,6 +47,7 @@ static inline float vec_sum(vec v)
 
 typedef int32_t ivec __attribute__((vector_size(16)));
 #define BYTES_UNSIGNED 0
+#define HAS_PAIRS 0
 
 /* to[k]: dword k of 16 bytes, of each of 4 rows */
 static inline void ivec_columns(ivec *to, const uint8_t *from, int64_t stride)

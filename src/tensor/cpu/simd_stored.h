@@ -9,6 +9,9 @@
  * where the inner sums are integers, four products a lane and instruction (vpdpbusd), beginning at
  * `start` = - offset sum of q.
  *
+ * Without that instruction (AVX2, HAS_PAIRS), codes of few bits are added up in 16 bits as long as
+ * they fit: 8 products of a nibble and a byte, 4 of five bits, 2 of six, before they are widened.
+ *
  * LANES rows of the weight go side by side, a *panel*: one group of a panel is loaded as 16-byte
  * pieces of its rows and transposed, so that lane r of code[k] has the numbers 4 k .. 4 k + 3 of
  * row r. Nothing then need be summed across lanes, scales are decoded LANES at a time, and a group,
@@ -217,6 +220,41 @@ INLINE int group_parts(enum dtype type) /* that have scales of their own */
     return type == DTYPE_Q6_K ? 2 : 1;
 }
 
+/* Dots of codes that 16 bits hold the sum of; 0: not even one. */
+INLINE int group_together(enum dtype type)
+{
+    return type == DTYPE_Q8_0                                               ? 0
+           : type == DTYPE_Q6_K                                             ? 2
+           : type == DTYPE_Q5_0 || type == DTYPE_Q5_1 || type == DTYPE_Q5_K ? 4
+                                                                            : 8;
+}
+
+/* start + the products of GROUP / parts numbers, from dword `first` on. */
+INLINE ivec group_dots(const struct group *g, const int8_t *q, int32_t start, int first, int dots,
+                       int together)
+{
+    ivec n = ivec_set(start), more = {0};
+#if HAS_PAIRS
+    if (together > 0) {
+        UNROLL for (int k = first; k < first + dots; k += together)
+        {
+            pairs sum = {0};
+            UNROLL for (int i = k; i < k + together; i++) sum =
+                pairs_dot(sum, g->code[i], ivec_set(dword(q + 4 * i)));
+            n += pairs_widen(sum);
+        }
+        return n;
+    }
+#endif
+    (void)together;
+    UNROLL for (int k = first; k < first + dots; k += 2)
+    {
+        n = ivec_dot(n, g->code[k], ivec_set(dword(q + 4 * k)));
+        more = ivec_dot(more, g->code[k + 1], ivec_set(dword(q + 4 * k + 4)));
+    }
+    return n + more;
+}
+
 /* ---- x --------------------------------------------------------------------------------------- */
 
 typedef int8_t byte_lanes __attribute__((vector_size(LANES)));
@@ -302,6 +340,7 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
 {
     struct group_head head = {0};
     const int parts = group_parts(type), dots = 8 / group_parts(type);
+    const int together = group_together(type);
     const bool blocks_of_256 = type >= DTYPE_Q4_K;
     const int64_t bytes = LANES * block_bytes(type) / (blocks_of_256 ? 8 : 1); /* of a group */
     const uint8_t *next = w + (LANES + LANES / 2) * stride;                    /* by measurement */
@@ -318,13 +357,8 @@ INLINE void panel_sums(vec *sum, const struct rounded *x, int64_t row, int64_t r
             vec scale = vec_set(x->scale[at]), total = sum[i];
             UNROLL for (int p = 0; p < parts; p++)
             {
-                ivec n = ivec_set(x->start[at * parts + p]), more = {0};
-                UNROLL for (int k = p * dots; k < (p + 1) * dots; k += 2)
-                {
-                    n = ivec_dot(n, g.code[k], ivec_set(dword(q + 4 * k)));
-                    more = ivec_dot(more, g.code[k + 1], ivec_set(dword(q + 4 * k + 4)));
-                }
-                total = vec_fma(vec_of(n + more), g.d[p] * scale, total);
+                ivec n = group_dots(&g, q, x->start[at * parts + p], p * dots, dots, together);
+                total = vec_fma(vec_of(n), g.d[p] * scale, total);
             }
             if (group_minima(type))
                 total = vec_fma(g.m, vec_set(x->sum[at]), total);
