@@ -270,6 +270,44 @@ static void test_not_numbers(void **state)
     walled_free(&w);
 }
 
+/* All bits of the codes are set, and x is as large as its scale: the largest sums there can be. */
+static void largest_case(enum dtype type, struct random *r)
+{
+    enum { OUT = 19, IN = 256 };
+    struct walled w;
+    float x[IN], y[OUT], expected[OUT];
+    const int64_t block = dtype_block(type), bytes = dtype_bytes(type, block);
+    walled_new(&w, type, OUT, IN, r);
+    for (int64_t i = 0; i < OUT * IN / block; i++) {
+        uint8_t *b = (uint8_t *)w.t.stored + i * bytes;
+        memset(b, 0xff, (size_t)bytes);
+        put_half(b + (type == DTYPE_Q6_K ? 208 : 0), 1);
+        if (type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K)
+            put_half(b + 2, 0);
+    }
+    for (int sign = -1; sign < 2; sign += 2) {
+        for (int i = 0; i < IN; i++)
+            x[i] = (float)sign;
+        device_reference.linear(expected, x, &w.t, NULL, 1, PRECISION_F32);
+        for (int i = 0; i < SETS; i++) {
+            if (!simd_supported(sets[i]))
+                continue;
+            sets[i]->linear_rounded(&(struct linear_part){.y = y, .weight = &w.t}, 1, x, 1);
+            near("largest sums", &w.t, y, expected, OUT, 1e-5 * norm(expected, OUT));
+        }
+    }
+    walled_free(&w);
+}
+
+static void test_largest_sums_fit(void **state)
+{
+    struct random r;
+    (void)state;
+    random_seed(&r, 6);
+    for (int type = DTYPE_Q8_0; type < DTYPE_OTHER; type++)
+        largest_case((enum dtype)type, &r);
+}
+
 /* ---- attention over a cache ------------------------------------------------------------------ */
 
 struct cached_case {
@@ -332,8 +370,8 @@ static void test_cached(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_stored),
-                                       cmocka_unit_test(test_not_numbers),
-                                       cmocka_unit_test(test_cached)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stored), cmocka_unit_test(test_not_numbers),
+        cmocka_unit_test(test_largest_sums_fit), cmocka_unit_test(test_cached)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
