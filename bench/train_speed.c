@@ -15,7 +15,9 @@
  * encode: the frozen encoder runs in each step, else once, as with cached features. Prints medians
  * of the phases after the first step, rates, arithmetic (products and attention; gradients of
  * frozen weights are nobody's work), and the loss of each step. write: everything that
- * train_pytorch.py needs to do the same steps goes to FILE first; tools compare the two outputs.
+ * train_pytorch.py needs to do the same steps goes to FILE first; it compares the losses. They
+ * agree where MODEL's projectors were aligned; random ones make ten times as much of rounding in
+ * each step.
  */
 #include "timing.h"
 
