@@ -27,7 +27,7 @@ static enum dtype choose_type(const struct stored_tensor *t, enum dtype wanted)
         return t->dtype;
     if (is_matrix(t))
         return wanted;
-    return is_half(wanted) && is_half(t->dtype) ? t->dtype : DTYPE_F32;
+    return wanted != DTYPE_F32 && is_half(t->dtype) ? t->dtype : DTYPE_F32;
 }
 
 /* One tensor of the plan: what it becomes and what it comes from. */

@@ -2,8 +2,8 @@
  * Any weights as one safetensors file of a chosen type. What changes its type are the matrices of
  * linear layers and tables: two dimensions, at least 32 rows, a width that is a multiple of 32, and
  * no table of positions (such tables are added to activations, and are small). All else (norms,
- * biases, convolutions, positions) becomes F32, or, where `type` is F16 or BF16, stays F16 or BF16
- * if it is. Integers and the like (DTYPE_OTHER) are left out and counted.
+ * biases, convolutions, positions) becomes F32, or stays F16 or BF16 where it is, unless `type` is
+ * F32. Integers and the like (DTYPE_OTHER) are left out and counted.
  *
  * Tensors pass through a buffer of 256 KiB, whatever their size; the target is replaced when all is
  * written. Order in the file: F32, 16-bit types, block types, each by name, so that numbers are

@@ -117,12 +117,11 @@ static void test_types(void **state)
         assert_int_equal(weights_count(to), TENSORS);
         for (int t = 0; t < TENSORS; t++) {
             enum dtype own = declared[t].dtype, wanted = DTYPE_F32;
-            bool half = types[i] == DTYPE_F16 || types[i] == DTYPE_BF16;
             if (types[i] == DTYPE_OTHER)
                 wanted = own;
             else if (t <= BLOCKS)
                 wanted = types[i];
-            else if (half && (own == DTYPE_F16 || own == DTYPE_BF16))
+            else if (types[i] != DTYPE_F32 && (own == DTYPE_F16 || own == DTYPE_BF16))
                 wanted = own;
             check_tensor(weights_find(from, declared[t].name), weights_find(to, declared[t].name),
                          wanted);
