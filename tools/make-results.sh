@@ -8,22 +8,30 @@
 #   BUILD     the build folder (build/release)
 #   WHISPER   Whisper base, any published format     } tools/fetch-models.sh or
 #   LLM       SmolLM2-135M-Instruct, GGUF            } tools/check-models.sh get them
-#   FOLDER    for checkpoints, logs, results (default runs/results); what is done there is not
-#             done again
+#   FOLDER    for checkpoints and logs (default runs/results)
 #
 # The video encoder is models/tiny's, which this program trained on the GRID training clips.
-# STEPS (100) steps of 8 clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS.
-# ONLY names systems to train and evaluate (default: all); without any missing, docs/results.md is
-# written by tools/results_table.py from FOLDER/*.json.
+# STEPS (100) steps of 8 clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS; BEAM (5).
+# ONLY names systems to train and evaluate (default: all).
+#
+# A system is done when docs/results/SYSTEM.json is there, and is not done again: so the work can be spread over days
+# and machines, by committing these files. docs/results/recipe says what they were made with; another recipe is refused.
+# In the end tools/results_table.py writes docs/results.md of what is there.
 set -eu
 
 [ $# -ge 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
 mome=$1/mome whisper=$2 llm=$3 out=${4:-runs/results}
-data=../shared/data steps=${STEPS:-100} seeds=${SEEDS:-7 8 9}
+data=../shared/data steps=${STEPS:-100} seeds=${SEEDS:-7 8 9} beam=${BEAM:-5} results=docs/results
 first=${seeds%% *}
 pairs="4,2 4,5 16,2 16,5"
 [ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
-mkdir -p "$out"
+mkdir -p "$out" "$results"
+recipe="steps $steps, beam $beam"
+[ -f $results/recipe ] || echo "$recipe" >$results/recipe
+[ "$(cat $results/recipe)" = "$recipe" ] || {
+    echo "$0: $results was made with $(cat $results/recipe), not $recipe: empty it to begin anew"
+    exit 1
+}
 
 augment='"copies": 4, "noise_share": 0.6, "snr_low": -5, "snr_high": 20,
    "augment": {"speed": 0.1, "gain_db": 6, "equalise": 0.2, "shift": 4, "flip": 0.5, "zoom": 0.05, "rotate": 5, "contrast": 0.2}'
@@ -46,6 +54,7 @@ run() { # NAME: trained once; goes on where it was stopped
 }
 
 wanted() {
+    [ ! -f "$results/$1.json" ] || return 1
     [ -z "${ONLY:-}" ] && return
     for name in $ONLY; do [ "$name" = "$1" ] && return; done
     return 1
@@ -61,10 +70,9 @@ system() {
 
 evaluate() { # NAME: at all its rates, clean and noisy, one file
     wanted "$1" || return 0
-    [ -f "$out/$1.json" ] && return
     echo "== evaluating $1"
     $mome evaluate --model "$out/$1/best" --name "$1" --manifest "$data/grid/test.tsv" --task avsr --rates all \
-        --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "${BEAM:-5}" --max-tokens 32 $experts --json "$out/$1.json"
+        --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "$beam" --max-tokens 32 $experts --json "$results/$1.json"
 }
 
 # ---- the start that all share ----
@@ -101,4 +109,4 @@ for seed in ${seeds#"$first"}; do
     evaluate "mtsk-ss-seed$seed"
 done
 
-[ -n "${ONLY:-}" ] || python3 tools/results_table.py "$out" docs/results.md
+python3 tools/results_table.py $results docs/results.md

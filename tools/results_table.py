@@ -32,8 +32,6 @@ def load(folder):
     """{system: {"active": n, "cells": {(pair, snr): [row of each seed]}, "files": [..]}}"""
     systems = {}
     for path in sorted(glob.glob(os.path.join(folder, "*.json"))):
-        if path.endswith(".train.json"):
-            continue
         data = json.load(open(path))
         name = os.path.basename(path)[: -len(".json")]
         name = re.sub(r"-seed\d+$", "", name)
@@ -123,7 +121,8 @@ def fall_off(lines, systems, name):
 def main():
     folder, output = sys.argv[1:]
     systems = load(folder)
-    text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read()
+    recipe = dict(part.split() for part in open(os.path.join(folder, "recipe")).read().split(", "))
+    text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read().format(**recipe)
     text += "\n## Clean sound\n\nWER %; where three seeds were trained: mean (least-most).\n\n" + table(systems, None) + "\n"
     for snr in (5, 0, -5):
         text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"

@@ -169,8 +169,10 @@ static int open_parts(struct part *parts[CONFIG_PARTS], struct recognizer_config
         if (!path)
             return error_set(err, ERROR_MEMORY, "%s: no memory for its name", folder);
         if (!realpath(path, absolute) || strlen(absolute) >= CONFIG_MAX_PATH)
-            rc = error_set(err, ERROR_IO, "%s: the %s part %s is not there", folder,
-                           part_kind_name((enum part_kind)k), path);
+            rc = error_set(err, ERROR_IO,
+                           "%s: the %s part %s is not there: fetch it (the model's README.md "
+                           "says how), or assemble the model anew",
+                           folder, part_kind_name((enum part_kind)k), path);
         else
             rc = part_open(&parts[k], (enum part_kind)k, absolute, err);
         if (rc == 0)
