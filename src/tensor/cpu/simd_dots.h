@@ -14,6 +14,14 @@ struct dots {
     int64_t y_stride, x_stride, w_stride, rows, in, out;
 };
 
+/* n < LANES numbers, zeros behind them. */
+INLINE vec vec_load_some(const float *from, int64_t n)
+{
+    float part[LANES] = {0};
+    memcpy(part, from, (size_t)n * sizeof *part);
+    return vec_load(part);
+}
+
 INLINE void dots_block(const struct dots *t, int64_t row, int64_t out, const int rows,
                        const int outs)
 {
@@ -34,15 +42,19 @@ INLINE void dots_block(const struct dots *t, int64_t row, int64_t out, const int
             UNROLL for (int o = 0; o < outs; o++) sum[r][o] = vec_fma(left, right[o], sum[r][o]);
         }
     }
+    if (i < t->in) {
+        int64_t n = t->in - i;
+        UNROLL for (int o = 0; o < outs; o++) right[o] = vec_load_some(w + o * t->w_stride + i, n);
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec left = vec_load_some(x + r * t->x_stride + i, n);
+            UNROLL for (int o = 0; o < outs; o++) sum[r][o] = vec_fma(left, right[o], sum[r][o]);
+        }
+    }
     UNROLL for (int r = 0; r < rows; r++)
     {
-        UNROLL for (int o = 0; o < outs; o++)
-        {
-            float total = vec_sum(sum[r][o]);
-            for (int64_t j = i; j < t->in; j++)
-                total += x[r * t->x_stride + j] * w[o * t->w_stride + j];
-            y[r * t->y_stride + o] = total + (t->bias ? t->bias[out + o] : 0);
-        }
+        UNROLL for (int o = 0; o < outs; o++) y[r * t->y_stride + o] =
+            vec_sum(sum[r][o]) + (t->bias ? t->bias[out + o] : 0);
     }
 }
 
