@@ -406,6 +406,46 @@ void product_convolution_backward_input(float *dx, const float *dy, const float 
     scratch_give(made);
 }
 
+/* Of 1x1 windows that step over pixels, which oneDNN 2.6 gets wrong for AVX2: the pixels that
+   count, and one product. */
+static bool strided_backward_weight(float *dweight, const float *dy, const float *x,
+                                    const struct convolution_sizes *s)
+{
+    const struct convolution *c = &s->shape;
+    bool strided = false, window = c->groups > 1;
+    for (int i = 0; i < 3; i++) {
+        strided = strided || c->stride[i] > 1;
+        window = window || s->kernel[i] > 1 || c->pad[i] > 0;
+    }
+    if (!strided || window)
+        return false;
+    int64_t rows = s->batch * output_size(s) / s->filters, row = 0;
+    float *some = scratch_take(sizeof *some * (size_t)(rows * s->channels));
+    for (int64_t b = 0; b < s->batch; b++)
+        for (int64_t d = 0; d < s->out[0]; d++)
+            for (int64_t h = 0; h < s->out[1]; h++)
+                for (int64_t w = 0; w < s->out[2]; w++) {
+                    int64_t at = (b * s->in[0] + d * c->stride[0]) * s->in[1] + h * c->stride[1];
+                    at = at * s->in[2] + w * c->stride[2];
+                    memcpy(some + row++ * s->channels, x + at * s->channels,
+                           sizeof *some * (size_t)s->channels);
+                }
+    product_gemm(&(struct gemm){.trans_a = true,
+                                .m = s->filters,
+                                .n = s->channels,
+                                .k = rows,
+                                .lda = s->filters,
+                                .ldb = s->channels,
+                                .ldc = s->channels,
+                                .beta = 1,
+                                .a = dy,
+                                .b = some,
+                                .c = dweight,
+                                .precision = s->precision});
+    scratch_give(some);
+    return true;
+}
+
 void product_convolution_backward_weight(float *dweight, float *dbias, const float *dy,
                                          const float *x, const struct convolution_sizes *s)
 {
@@ -413,7 +453,8 @@ void product_convolution_backward_weight(float *dweight, float *dbias, const flo
     if (dbias)
         simd->device.add_periodic_backward(dbias, dy, s->batch * output_size(s) / s->filters,
                                            s->filters, 1);
-    if (!dweight || (s->shape.groups > 1 && simd->direct_backward_weight(dweight, dy, x, s)))
+    if (!dweight || (s->shape.groups > 1 && simd->direct_backward_weight(dweight, dy, x, s)) ||
+        strided_backward_weight(dweight, dy, x, s))
         return;
     struct convolution_sizes f = for_onednn(s);
     uint16_t *made_x, *made_dy;
