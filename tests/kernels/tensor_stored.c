@@ -29,17 +29,21 @@ static void put_half(uint8_t *to, float x)
     dtype_from_float(to, DTYPE_F16, &x, 1);
 }
 
+/* A block's scale and, where the type has one, its minimum. */
+static void put_scales(uint8_t *b, enum dtype type, float scale, float minimum)
+{
+    put_half(b + (type == DTYPE_Q6_K ? 208 : 0), scale);
+    if (type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K)
+        put_half(b + 2, minimum);
+}
+
 /* Random bytes, but scales that are sensible; some of them negative. */
 static void block_fill(uint8_t *b, enum dtype type, struct random *r)
 {
-    static const int where[] = {[DTYPE_Q6_K] = 208};
-    bool minima =
-        type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K;
     for (int64_t i = 0; i < dtype_bytes(type, dtype_block(type)); i++)
         b[i] = (uint8_t)random_next(r);
-    put_half(b + (type <= DTYPE_Q6_K ? where[type] : 0), 0.02f * random_normal(r));
-    if (minima)
-        put_half(b + 2, 0.1f * random_normal(r));
+    float scale = 0.02f * random_normal(r);
+    put_scales(b, type, scale, 0.1f * random_normal(r));
 }
 
 static void walled_new(struct walled *w, enum dtype type, int64_t out, int64_t in, struct random *r)
@@ -281,9 +285,7 @@ static void largest_case(enum dtype type, struct random *r)
     for (int64_t i = 0; i < OUT * IN / block; i++) {
         uint8_t *b = (uint8_t *)w.t.stored + i * bytes;
         memset(b, 0xff, (size_t)bytes);
-        put_half(b + (type == DTYPE_Q6_K ? 208 : 0), 1);
-        if (type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K)
-            put_half(b + 2, 0);
+        put_scales(b, type, 1, 0);
     }
     for (int sign = -1; sign < 2; sign += 2) {
         for (int i = 0; i < IN; i++)
