@@ -1,9 +1,9 @@
 /*
  * What the experts cost: prefill of 300 tokens by an LLM of Llama-3.2-1B's shape (random weights;
  * the vocabulary cut to 16384 to save memory, the head on the last token only), then 30 steps
- * behind them of 1 and of 5 beams, alone and with MoME-23/4, b 12. LoRA that is merged into the
- * weights costs what the LLM alone does. Runs are interleaved, so that what else the machine does
- * hits both; medians and the ratio of neighbouring runs are printed.
+ * behind them of 1 beam and 30 more of 5, alone and with MoME-23/4, b 12. LoRA that is merged into
+ * the weights costs what the LLM alone does. Runs are interleaved, so that what else the machine
+ * does hits both; medians and the ratio of neighbouring runs are printed.
  *
  *     bench-mome_overhead [mhsa | ffn | layer] [f32 | bf16] [rounds]
  *
@@ -78,7 +78,7 @@ static int prepare(struct bench *b, enum mome_placement placement, enum precisio
     if ((rc = llama_init(&b->llm, &shape, err)) != 0 ||
         (rc = mome_init(&b->mome, &experts, shape.layers, shape.d, 1, err)) != 0 ||
         (rc = arena_init(&b->arena, ARENA_DEFAULT_LIMIT, err)) != 0 ||
-        (rc = kv_cache_init(&b->cache, shape.layers, BEAMS, TOKENS + STEPS,
+        (rc = kv_cache_init(&b->cache, shape.layers, BEAMS, TOKENS + 2 * STEPS,
                             shape.kv_heads * shape.head_dim,
                             precision == PRECISION_F32 ? DTYPE_F32 : DTYPE_BF16, err)) != 0)
         return rc;
@@ -121,17 +121,16 @@ static double forward(struct bench *b, struct mome *mome, int count, int length)
 
 enum part { PREFILL, ONE_BEAM, ALL_BEAMS, PARTS };
 
-/* Seconds of the prefill, and of a step of one beam and of all. */
+/* Seconds of the prefill, and of a step of one beam and then, further on, of all. */
 static void run(struct bench *b, struct mome *mome, double *seconds)
 {
-    const int beams[PARTS] = {1, 1, BEAMS};
-    for (int part = 0; part < PARTS; part++) {
-        kv_cache_clear(&b->cache);
-        double first = forward(b, mome, 1, TOKENS), sum = 0;
-        kv_cache_reorder(&b->cache, (const int32_t[BEAMS]){0}, beams[part]);
-        for (int i = 0; i < STEPS && part != PREFILL; i++)
-            sum += forward(b, mome, beams[part], 1);
-        seconds[part] = part == PREFILL ? first : sum / STEPS;
+    kv_cache_clear(&b->cache);
+    seconds[PREFILL] = forward(b, mome, 1, TOKENS);
+    for (int part = ONE_BEAM, beams = 1; part <= ALL_BEAMS; part++, beams = BEAMS) {
+        kv_cache_reorder(&b->cache, (const int32_t[BEAMS]){0}, beams);
+        seconds[part] = 0;
+        for (int i = 0; i < STEPS; i++)
+            seconds[part] += forward(b, mome, beams, 1) / STEPS;
     }
 }
 

@@ -11,7 +11,7 @@
 #   FOLDER    for checkpoints and logs (default runs/results)
 #
 # The video encoder is models/tiny's, which this program trained on the GRID training clips.
-# STEPS (100) steps of 8 clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS; BEAM (5).
+# STEPS (100) steps of BATCH (8) clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS; BEAM (5).
 # ONLY names systems to train and evaluate (default: all).
 #
 # A system is done when docs/results/SYSTEM.json is there, and is not done again: so the work can be spread over days
@@ -21,12 +21,12 @@ set -eu
 
 [ $# -ge 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
 mome=$1/mome whisper=$2 llm=$3 out=${4:-runs/results}
-data=../shared/data steps=${STEPS:-100} seeds=${SEEDS:-7 8 9} beam=${BEAM:-5} results=docs/results
+data=../shared/data steps=${STEPS:-100} batch=${BATCH:-8} seeds=${SEEDS:-7 8 9} beam=${BEAM:-5} results=docs/results
 first=${seeds%% *}
 pairs="4,2 4,5 16,2 16,5"
 [ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
 mkdir -p "$out" "$results"
-recipe="steps $steps, beam $beam"
+recipe="steps $steps of $batch clips, beam $beam"
 [ -f $results/recipe ] || echo "$recipe" >$results/recipe
 [ "$(cat $results/recipe)" = "$recipe" ] || {
     echo "$0: $results was made with $(cat $results/recipe), not $recipe: empty it to begin anew"
