@@ -1,0 +1,45 @@
+#include "text/words.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+static int grow(struct words *w, struct error *err)
+{
+    int room = w->room ? 2 * w->room : 16;
+    struct word *list = memory_new((size_t)room, sizeof *list);
+    if (!list)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    if (w->count)
+        memcpy(list, w->list, (size_t)w->count * sizeof *list);
+    memory_free(w->list);
+    w->list = list;
+    w->room = room;
+    return 0;
+}
+
+int words_add(struct words *w, const char *text, size_t length, double start, double end,
+              double confidence, struct error *err)
+{
+    int rc = w->count < w->room ? 0 : grow(w, err);
+    char *copy = rc ? NULL : memory_new(length + 1, 1);
+    if (!copy)
+        return rc ? rc : error_set(err, ERROR_MEMORY, "out of memory");
+    memcpy(copy, text, length);
+    w->list[w->count++] =
+        (struct word){.text = copy, .start = start, .end = end, .confidence = confidence};
+    return 0;
+}
+
+void words_clear(struct words *w)
+{
+    for (int i = 0; i < w->count; i++)
+        memory_free(w->list[i].text);
+    w->count = 0;
+}
+
+void words_release(struct words *w)
+{
+    words_clear(w);
+    memory_free(w->list);
+    *w = (struct words){0};
+}

@@ -1,0 +1,28 @@
+/*
+ * Words with times: what alignment makes, and subtitles, results and the library pass on.
+ */
+#ifndef TEXT_WORDS_H
+#define TEXT_WORDS_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+struct word {
+    char *text;        /* UTF-8, no white space in it; owned */
+    double start, end; /* seconds from the beginning of the media; start <= end */
+    double confidence; /* 0 .. 1: the chance that it is right, as the model sees it */
+};
+
+struct words {
+    struct word *list; /* [count], in the order of their starts; owned */
+    int count, room;
+};
+
+/* Appends a copy of text[length]. */
+int words_add(struct words *w, const char *text, size_t length, double start, double end,
+              double confidence, struct error *err);
+void words_clear(struct words *w);
+void words_release(struct words *w); /* also fine on a zeroed struct */
+
+#endif
