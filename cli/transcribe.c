@@ -21,8 +21,9 @@ static const char help_text[] =
     "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n\n";
 static const char help_more[] =
     "  --json           an array of objects, one a result: file, task, audio_rate, video_rate,\n"
-    "                   snr_db (null: clean), text, score, prompt_tokens, media_tokens,\n"
-    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability)\n"
+    "                   snr_db (null: clean), text, words (word, start, end in seconds,\n"
+    "                   confidence 0 .. 1), score, prompt_tokens, media_tokens, encode_seconds,\n"
+    "                   decode_seconds, n_best (text, score, log_probability)\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Exit code: 0 good, 1 a file or\n"
     "more failed, 2 wrong usage.\n";
@@ -66,6 +67,18 @@ static json_t *hypotheses_json(const struct transcript *out)
     return list;
 }
 
+static json_t *words_json(const struct words *words)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < words->count; i++) {
+        const struct word *w = &words->list[i];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:f, s:f, s:f}", "word", w->text, "start", w->start,
+                                        "end", w->end, "confidence", w->confidence));
+    }
+    return list;
+}
+
 static void print_row(const struct transcribe *t, const char *path, enum task task,
                       const int rates[2], double snr, double seconds, const struct transcript *out)
 {
@@ -83,14 +96,16 @@ static void print_one(struct transcribe *t, const char *path, enum task task, co
     double encode =
         (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0);
     if (t->json) {
-        json_t *o = json_pack(
-            "{s:o, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:f, s:f, s:o}", "file", text_json(path),
-            "task", task_name(task), "audio_rate", rates[0] ? json_integer(rates[0]) : json_null(),
-            "video_rate", rates[1] ? json_integer(rates[1]) : json_null(), "snr_db",
-            isfinite(snr) ? json_real(snr) : json_null(), "text", out->text, "score", out->score,
-            "prompt_tokens", (json_int_t)out->prompt_tokens, "media_tokens",
-            (json_int_t)out->media_tokens, "encode_seconds", encode, "decode_seconds",
-            out->decode_seconds, "n_best", hypotheses_json(out));
+        json_t *o =
+            json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:f, s:I, s:I, s:f, s:f, s:o}", "file",
+                      text_json(path), "task", task_name(task), "audio_rate",
+                      rates[0] ? json_integer(rates[0]) : json_null(), "video_rate",
+                      rates[1] ? json_integer(rates[1]) : json_null(), "snr_db",
+                      isfinite(snr) ? json_real(snr) : json_null(), "text", out->text, "words",
+                      words_json(&out->words), "score", out->score, "prompt_tokens",
+                      (json_int_t)out->prompt_tokens, "media_tokens", (json_int_t)out->media_tokens,
+                      "encode_seconds", encode, "decode_seconds", out->decode_seconds, "n_best",
+                      hypotheses_json(out));
         json_array_append_new(t->json, o);
         return;
     }

@@ -9,9 +9,10 @@
 
 enum { LOOP_ROUNDS = 3, LOOP_TOKENS = 12 };
 
-/* A running or ended sequence of tokens; `ids` has room for max_tokens. */
+/* A running or ended sequence of tokens; there is room for max_tokens. */
 struct sequence {
     int32_t *ids;
+    float *log_probabilities; /* what each id added to log_probability */
     int count;
     double log_probability, llm; /* of which the LLM's */
     struct ctc_prefix ctc;       /* where the search reads CTC */
@@ -55,15 +56,17 @@ static double score_of(const struct search *s, double log_probability, int token
 static struct sequence *sequences_new(int beam, int max_tokens)
 {
     struct sequence *all = memory_new((size_t)beam, sizeof *all);
-    for (int i = 0; all && i < beam; i++)
+    for (int i = 0; all && i < beam; i++) {
         all[i].ids = memory_new((size_t)max_tokens, sizeof *all[i].ids);
+        all[i].log_probabilities = memory_new((size_t)max_tokens, sizeof *all[i].log_probabilities);
+    }
     return all;
 }
 
 static bool sequences_whole(const struct sequence *all, int beam)
 {
     for (int i = 0; all && i < beam; i++)
-        if (!all[i].ids)
+        if (!all[i].ids || !all[i].log_probabilities)
             return false;
     return all != NULL;
 }
@@ -72,6 +75,7 @@ static void sequences_free(struct sequence *all, int beam)
 {
     for (int i = 0; all && i < beam; i++) {
         memory_free(all[i].ids);
+        memory_free(all[i].log_probabilities);
         memory_free(all[i].ctc.token);
         memory_free(all[i].ctc.blank);
     }
@@ -233,9 +237,14 @@ static int end_sequence(struct search *s, const struct sequence *from, bool comp
     if (s->ended_count == s->options->beam && h.score <= s->ended[s->ended_count - 1].score)
         return 0;
     h.ids = memory_new((size_t)from->count + 1, sizeof *h.ids);
-    if (!h.ids)
+    h.log_probabilities = memory_new((size_t)from->count + 1, sizeof *h.log_probabilities);
+    if (!h.ids || !h.log_probabilities) {
+        hypothesis_release(&h);
         return error_set(err, ERROR_MEMORY, "out of memory for the beams");
+    }
     memcpy(h.ids, from->ids, (size_t)from->count * sizeof *h.ids);
+    memcpy(h.log_probabilities, from->log_probabilities,
+           (size_t)from->count * sizeof *h.log_probabilities);
     if (s->ended_count == s->options->beam)
         hypothesis_release(&s->ended[--s->ended_count]);
     int at = s->ended_count++;
@@ -270,12 +279,16 @@ static int advance(struct search *s, int candidates, struct error *err)
         const struct sequence *from = &s->running[c->beam];
         struct sequence *to = &s->next[kept];
         memcpy(to->ids, from->ids, (size_t)from->count * sizeof *to->ids);
+        memcpy(to->log_probabilities, from->log_probabilities,
+               (size_t)from->count * sizeof *to->log_probabilities);
         to->count = from->count;
         to->log_probability = c->log_probability;
         to->llm = c->llm;
         bool complete = c->token == s->eos;
-        if (!complete)
+        if (!complete) {
+            to->log_probabilities[to->count] = (float)(c->log_probability - from->log_probability);
             to->ids[to->count++] = c->token;
+        }
         int drop = looped(to);
         if (complete || drop) {
             to->count -= drop;
@@ -514,7 +527,7 @@ static int take_found(struct found *found, struct search *s, struct error *err)
         return error_set(err, ERROR_MEMORY, "out of memory for the beams");
     while (found->count < s->options->n_best && found->count < s->ended_count) {
         found->hypotheses[found->count] = s->ended[found->count];
-        s->ended[found->count++].ids = NULL;
+        s->ended[found->count++] = (struct hypothesis){0};
     }
     return 0;
 }
@@ -554,5 +567,6 @@ void found_release(struct found *f)
 void hypothesis_release(struct hypothesis *h)
 {
     memory_free(h->ids);
+    memory_free(h->log_probabilities);
     *h = (struct hypothesis){0};
 }

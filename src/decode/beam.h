@@ -34,7 +34,8 @@ struct beam_options {
 };
 
 struct hypothesis {
-    int32_t *ids; /* [count], without EOS; owned */
+    int32_t *ids;             /* [count], without EOS; owned */
+    float *log_probabilities; /* [count]: what each id added to log_probability; owned */
     int count;
     double log_probability, score; /* both weighed with CTC's, where that is read */
     bool complete;

@@ -1,6 +1,6 @@
 /*
- * Joins the texts of segments that overlap in time (features/segment.h). Both texts hold the words
- * of the overlap, those at its ends cut in half and so perhaps wrong:
+ * Joins the words of segments that overlap in time (features/segment.h). Both hold the words of the
+ * overlap, those at its ends cut in half and so perhaps wrong:
  *
  *     ... the cat sat on th  |  hat sat on the mat ...     the longest common run: sat on
  *     ... the cat sat on the mat ...
@@ -9,17 +9,19 @@
  * the other makes the seam: what stands behind it in the first and before it in the second is left
  * out, which is at most twice the run's length. Among runs of one length, the one that leaves out
  * least. No such run: both stay whole.
- * Words are compared without case and punctuation.
+ * Words are compared without case and punctuation. What follows the seam begins no earlier than
+ * what stands before it ends.
  */
 #ifndef DECODE_JOIN_H
 #define DECODE_JOIN_H
 
-#include "base/strbuf.h"
+#include "text/words.h"
+
+#include <stdbool.h>
 
 #define JOIN_WORDS 6 /* that a second of fast speech holds */
 
-/* Appends `next` to text, with a space between; overlaps: they share the words at the seam. Both
-   are tidy lines (one space between words). */
-void join_texts(struct strbuf *text, const char *next, bool overlaps);
+/* Appends copies of `next` to words; overlaps: they share the words at the seam. */
+int join_words(struct words *words, const struct words *next, bool overlaps, struct error *err);
 
 #endif

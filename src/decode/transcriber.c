@@ -204,6 +204,18 @@ static int check_streams(const struct clip *clip, enum task task, struct error *
     return 0;
 }
 
+static int find_sounds(struct transcriber *t, struct loaded *l, const struct clip *clip,
+                       struct error *err)
+{
+    int rc = 0;
+    l->sounds = arena_alloc(&t->arena, (size_t)l->segments * sizeof *l->sounds);
+    for (int i = 0; !rc && i < l->segments; i++) {
+        l->sounds[i] = arena_alloc(&t->arena, (size_t)l->segment[i].count * sizeof **l->sounds);
+        rc = segment_sounds(l->sounds[i], &l->segment[i], clip, err);
+    }
+    return rc;
+}
+
 /* Cuts the clip; all of it but the states is in l then. */
 static int cut(struct transcriber *t, struct loaded *l, const struct clip *clip, enum task task,
                struct error *err)
@@ -225,7 +237,7 @@ static int cut(struct transcriber *t, struct loaded *l, const struct clip *clip,
     if (task_sees(task))
         l->video = arena_alloc(&t->arena, count * sizeof(struct encoded *));
     l->audio_states = arena_alloc(&t->arena, count * sizeof *l->audio_states);
-    return 0;
+    return task_hears(task) ? find_sounds(t, l, clip, err) : 0;
 }
 
 int transcriber_add(struct transcriber *t, const struct clip *clip, enum task task,

@@ -8,7 +8,7 @@
  * transcriber_run_all decodes any number of jobs in batches.
  *
  * A clip longer than the encoders take at once is cut into segments (features/segment.h), whose
- * texts are joined (decode/join.h).
+ * words are joined (decode/join.h); each word gets its time (decode/align.h).
  *
  * The audio encoder's window:
  *     exact   as published: the log-mel of each segment is padded with silence to 2 * positions
@@ -25,6 +25,7 @@
 #include "features/logmel.h"
 #include "features/segment.h"
 #include "tensor/device.h"
+#include "text/words.h"
 
 #define TRANSCRIBER_MAX_SEGMENTS 256
 #define TRANSCRIBER_BATCH 64 /* beams of all requests that are decoded at once */
@@ -44,6 +45,7 @@ struct loaded {
     struct segment *segment;             /* [segments] */
     struct encoded **audio, **video;     /* [segments], or NULL */
     int64_t *audio_states;               /* [segments]: how many of the rows of audio count */
+    bool **sounds;                       /* [segments]: which frames are not silent, or NULL */
     int64_t samples, frames;             /* of the clip; 0: lacks that modality */
     double audio_seconds, video_seconds; /* in log-mel and each encoder, had it been loaded alone */
 };
@@ -53,7 +55,7 @@ struct transcriber {
     struct compute compute;
     struct arena arena;
     struct logmel *logmel;
-    struct ctc_head ctc; /* once a search has read it */
+    struct ctc_head ctc; /* once a search or alignment has read it */
     bool exact_window;   /* the model's; may be changed between loads */
     int64_t longest;     /* frames of a segment: config.longest_seconds, at most transcriber_window;
                             may be made less between loads */
@@ -72,7 +74,8 @@ struct job {
 };
 
 struct transcript {
-    char *text;                    /* one line; owned */
+    struct words words;            /* with times from the clip's beginning; owned */
+    char *text;                    /* the words as one line; owned */
     struct hypothesis *hypotheses; /* [count], of the last segment where there are several; owned */
     char **texts;                  /* [count], of the hypotheses; owned */
     int count;

@@ -1,9 +1,12 @@
-/* Jobs on what is loaded: segment by segment in batches, from requests to texts. */
+/* Jobs on what is loaded: segment by segment in batches, from requests to words. */
 #include "base/memory.h"
+#include "decode/align.h"
 #include "decode/join.h"
 #include "decode/transcriber.h"
-#include "text/tokenizer.h"
+#include "media/media.h"
+#include "text/token_words.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One line: each run of white space and control characters becomes one space, none at the ends. */
@@ -11,7 +14,7 @@ static void tidy(char *text)
 {
     size_t n = 0;
     for (const char *p = text; *p; p++) {
-        bool blank = (unsigned char)*p <= ' ' || *p == 127;
+        bool blank = token_words_blank(*p);
         if (!blank)
             text[n++] = *p;
         else if (n && text[n - 1] != ' ')
@@ -95,18 +98,38 @@ struct batch {
     int count;
     const struct job *const *some; /* [count] of jobs */
     int segment;
-    const struct job *jobs; /* all; as out and texts */
+    const struct job *jobs; /* all; as out */
     struct transcript *out;
-    struct strbuf *texts;
 };
 
+/* The words of the best hypothesis behind those of the segments before. */
+static int take_words(struct transcriber *t, struct transcript *out, const struct loaded *l,
+                      int segment, const struct align_source *source, struct error *err)
+{
+    struct words words = {0};
+    const bool reads = t->recognizer->config.ctc_weight > 0;
+    int rc = align_words(&words, t->recognizer, &t->compute, reads ? &t->ctc : NULL, source,
+                         &out->hypotheses[0], err);
+    if (!rc)
+        rc = join_words(&out->words, &words, l->segment[segment].overlap > 0, err);
+    words_release(&words);
+    return rc;
+}
+
 /* What was found of one job's segment, behind what its transcript holds of those before. */
-static int take_found(const struct transcriber *t, struct transcript *out, struct strbuf *text,
-                      struct found *found, const struct request *request, bool overlaps,
+static int take_found(struct transcriber *t, struct transcript *out, struct found *found,
+                      const struct loaded *l, int segment, struct align_source *source,
                       struct error *err)
 {
+    const struct segment *s = &l->segment[segment];
+    const bool hears = task_hears(source->request->task);
     int64_t media;
-    recognizer_request_rows(t->recognizer, request, &media);
+    recognizer_request_rows(t->recognizer, source->request, &media);
+    source->start = (double)s->start / MEDIA_FPS;
+    source->end = fmin((double)(s->start + s->count) / MEDIA_FPS,
+                       fmax((double)l->samples / 16000, (double)l->frames / MEDIA_FPS));
+    source->frames = s->count;
+    source->sounds = hears ? l->sounds[segment] : NULL;
     drop_hypotheses(out);
     out->prompt_tokens += found->prompt_tokens;
     out->media_tokens += media;
@@ -116,17 +139,16 @@ static int take_found(const struct transcriber *t, struct transcript *out, struc
     out->decode_seconds += found->seconds;
     for (int i = 0; i < found->count; i++) {
         out->hypotheses[i] = found->hypotheses[i];
-        found->hypotheses[i].ids = NULL;
+        found->hypotheses[i] = (struct hypothesis){0};
         out->texts[i] = decode_text(t->recognizer->tokenizer, &out->hypotheses[i]);
         out->count++;
         if (!out->texts[i])
             return error_set(err, ERROR_MEMORY, "out of memory");
     }
-    if (out->count) {
-        join_texts(text, out->texts[0], overlaps);
-        out->score += out->hypotheses[0].score;
-    }
-    return 0;
+    if (!out->count)
+        return 0;
+    out->score += out->hypotheses[0].score;
+    return take_words(t, out, l, segment, source, err);
 }
 
 static int run_batch(struct transcriber *t, const struct batch *b,
@@ -143,9 +165,10 @@ static int run_batch(struct transcriber *t, const struct batch *b,
                          t->ctc.sharpness > 0 ? &t->ctc : NULL, options, err);
     for (int i = 0; !rc && i < b->count; i++) {
         const int64_t job = b->some[i] - b->jobs;
-        const struct segment *s = &t->loaded[b->some[i]->loaded].segment[b->segment];
-        rc = take_found(t, &b->out[job], &b->texts[job], &found[i], &requests[i], s->overlap > 0,
-                        err);
+        struct align_source source = {
+            .request = &requests[i], .audio_states = audio, .video_states = video};
+        rc = take_found(t, &b->out[job], &found[i], &t->loaded[b->some[i]->loaded], b->segment,
+                        &source, err);
     }
     for (int i = 0; i < b->count; i++)
         found_release(&found[i]);
@@ -199,32 +222,26 @@ int transcriber_run_all(struct transcriber *t, struct transcript *out, const str
             return rc;
     }
     const struct job **some = memory_new((size_t)count, sizeof *some);
-    int rc = 0;
-    b.texts = memory_new((size_t)count, sizeof *b.texts);
-    if (!some || !b.texts)
-        rc = ERROR_MEMORY;
+    const float weight = t->recognizer->config.ctc_weight;
+    int rc = some ? 0 : ERROR_MEMORY;
     for (int i = 0; !rc && i < count; i++) {
-        strbuf_init(&b.texts[i], 1 << 20);
         out[i].hypotheses = memory_new((size_t)options->n_best, sizeof *out[i].hypotheses);
         out[i].texts = memory_new((size_t)options->n_best, sizeof *out[i].texts);
         rc = out[i].hypotheses && out[i].texts ? 0 : ERROR_MEMORY;
     }
     if (rc)
         error_set(err, rc, "out of memory");
-    if (!rc && options->ctc_weight > 0 && !(t->ctc.sharpness > 0))
+    if (!rc && (options->ctc_weight > 0 || weight > 0) && !(t->ctc.sharpness > 0))
         rc = ctc_head_init(&t->ctc, t->recognizer, err);
     if (!rc)
         rc = run_segments(t, &b, some, count, options, err);
     for (int i = 0; !rc && i < count; i++) {
-        out[i].text = b.texts[i].failed ? NULL : memory_strdup(b.texts[i].data);
+        out[i].text = words_text(&out[i].words);
         if (!out[i].text)
             rc = error_set(err, ERROR_MEMORY, "out of memory");
     }
-    for (int i = 0; b.texts && i < count; i++)
-        strbuf_release(&b.texts[i]);
     for (int i = 0; rc && i < count; i++)
         transcript_release(&out[i]);
-    memory_free(b.texts);
     memory_free(some);
     return rc;
 }
@@ -242,5 +259,6 @@ void transcript_release(struct transcript *t)
     memory_free(t->hypotheses);
     memory_free(t->texts);
     memory_free(t->text);
+    words_release(&t->words);
     *t = (struct transcript){0};
 }

@@ -1,8 +1,6 @@
 #include "decode/utterance.h"
 #include "base/memory.h"
 
-#include <string.h>
-
 const char *fallback_name(enum fallback f)
 {
     static const char *const names[FALLBACK_COUNT] = {
@@ -15,16 +13,7 @@ const char *fallback_name(enum fallback f)
 
 char *utterance_text(const struct utterance *u)
 {
-    size_t length = 1;
-    for (int i = 0; i < u->words.count; i++)
-        length += strlen(u->words.list[i].text) + 1;
-    char *text = memory_new(length, 1), *to = text;
-    for (int i = 0; text && i < u->words.count; i++) {
-        if (i)
-            *to++ = ' ';
-        to = stpcpy(to, u->words.list[i].text);
-    }
-    return text;
+    return words_text(&u->words);
 }
 
 void utterance_release(struct utterance *u)

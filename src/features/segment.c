@@ -102,3 +102,18 @@ int segment_clip(struct segment *segments, int room, const struct clip *clip, in
                          (double)most / 25);
     return count;
 }
+
+int segment_sounds(bool *sounds, const struct segment *s, const struct clip *clip,
+                   struct error *err)
+{
+    double *levels = memory_new((size_t)s->count, 2 * sizeof *levels);
+    if (!levels)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    for (int64_t i = 0; i < s->count; i++)
+        levels[i] = frame_level(clip, s->start + i);
+    const double silence = silence_level(levels + s->count, levels, s->count);
+    for (int64_t i = 0; i < s->count; i++)
+        sounds[i] = levels[i] > silence;
+    memory_free(levels);
+    return 0;
+}

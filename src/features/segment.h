@@ -29,4 +29,9 @@ struct segment {
 int segment_clip(struct segment *segments, int room, const struct clip *clip, int64_t frames,
                  int64_t most, struct error *err);
 
+/* sounds[s->count]: which frames of a segment are not silent; all, where speech and silence cannot
+   be told apart. */
+int segment_sounds(bool *sounds, const struct segment *s, const struct clip *clip,
+                   struct error *err);
+
 #endif

@@ -109,3 +109,18 @@ struct tensor *ctc_head_scores(const struct ctc_head *h, struct recognizer *r, s
     }
     return scores;
 }
+
+struct tensor *ctc_head_logits(const struct ctc_head *h, struct recognizer *r, struct compute *c,
+                               struct tensor *projected, const int32_t *ids, int count)
+{
+    int32_t *columns = arena_alloc(c->arena, ((size_t)count + 1) * sizeof *columns);
+    struct tensor *bias = tensor_new(c, TENSOR_SHAPE(count + 1));
+    for (int i = 0; i < count; i++) {
+        columns[i] = ids[i];
+        bias->data[i] = h->bias.data[ids[i]];
+    }
+    columns[count] = h->blank;
+    bias->data[count] = h->blank_bias;
+    struct tensor *e = llama_embed(&r->llm, c, columns, count + 1);
+    return op_linear(c, op_scale(c, projected, h->sharpness), e, bias);
+}

@@ -28,5 +28,9 @@ void ctc_head_release(struct ctc_head *h); /* also fine on a zeroed struct */
 /* Log-probabilities [rows, vocab + 1], the last column the blank's, of projected rows. */
 struct tensor *ctc_head_scores(const struct ctc_head *h, struct recognizer *r, struct compute *c,
                                struct tensor *projected);
+/* Logits [rows, count + 1] of these tokens alone, the last column the blank's. What they lack to
+   log-probabilities is the same for all of a row. */
+struct tensor *ctc_head_logits(const struct ctc_head *h, struct recognizer *r, struct compute *c,
+                               struct tensor *projected, const int32_t *ids, int count);
 
 #endif

@@ -30,6 +30,20 @@ int words_add(struct words *w, const char *text, size_t length, double start, do
     return 0;
 }
 
+char *words_text(const struct words *w)
+{
+    size_t length = 1;
+    for (int i = 0; i < w->count; i++)
+        length += strlen(w->list[i].text) + 1;
+    char *text = memory_new(length, 1), *to = text;
+    for (int i = 0; text && i < w->count; i++) {
+        if (i)
+            *to++ = ' ';
+        to = stpcpy(to, w->list[i].text);
+    }
+    return text;
+}
+
 void words_clear(struct words *w)
 {
     for (int i = 0; i < w->count; i++)

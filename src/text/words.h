@@ -22,6 +22,8 @@ struct words {
 /* Appends a copy of text[length]. */
 int words_add(struct words *w, const char *text, size_t length, double start, double end,
               double confidence, struct error *err);
+/* With one space between them; freed by memory_free; NULL: out of memory. */
+char *words_text(const struct words *w);
 void words_clear(struct words *w);
 void words_release(struct words *w); /* also fine on a zeroed struct */
 

@@ -88,23 +88,27 @@ void alignment_release(struct alignment *a)
 
 /* ---- the loss ---------------------------------------------------------------------------- */
 
-/* The examples that have a modality, as CTC wants them. */
+/* The examples that have a modality, as the losses want them. */
 struct targets {
     struct span *states, *labels;
-    int32_t *ids;
+    int32_t *ids;                    /* columns */
+    const struct token_time **times; /* NULL: not known */
     float *weight;
     int count;
+    double state_ms;
 };
 
 static void targets_init(struct targets *t, const struct alignment *a, struct compute *c,
-                         const struct alignment_batch *b, const struct span *spans, double clips)
+                         const struct alignment_batch *b, bool video)
 {
+    const struct span *spans = video ? b->video_spans : b->audio_spans;
     int64_t total = 0;
     for (int i = 0; i < b->count; i++)
         total += b->examples[i].id_count;
-    *t = (struct targets){0};
+    *t = (struct targets){.state_ms = video ? FRAME_MS : FRAME_MS / 2.0};
     t->states = arena_alloc(c->arena, (size_t)b->count * sizeof *t->states);
     t->labels = arena_alloc(c->arena, (size_t)b->count * sizeof *t->labels);
+    t->times = arena_alloc(c->arena, (size_t)b->count * sizeof *t->times);
     t->weight = arena_alloc(c->arena, (size_t)b->count * sizeof *t->weight);
     t->ids = arena_alloc(c->arena, (size_t)(total + 1) * sizeof *t->ids);
     int64_t at = 0;
@@ -116,33 +120,102 @@ static void targets_init(struct targets *t, const struct alignment *a, struct co
             t->ids[at + k] = a->column[e->ids[k]];
         t->states[t->count] = spans[i];
         t->labels[t->count] = (struct span){at, e->id_count};
-        t->weight[t->count++] = (float)(1 / clips / e->id_count);
+        t->times[t->count] = e->times;
+        t->weight[t->count++] = (float)(1 / b->clips[video] / e->id_count);
         at += e->id_count;
     }
 }
 
-static struct tensor *rate_loss(const struct alignment *a, struct compute *c, struct projector *p,
-                                struct tensor *states, const struct targets *t)
+/* The rows of one rate: which of them are for CTC, and what the others say. */
+struct reading {
+    struct span *rows, *labels; /* [count] of the examples for CTC */
+    float *weight;
+    int count;
+    int64_t all;       /* rows */
+    int32_t *column;   /* [all]: by known paths; -1: not known */
+    float *row_weight; /* [all] */
+    bool known;        /* any */
+};
+
+/* The column of what is said at `ms`. */
+static int32_t said(const struct token_time *times, const int32_t *ids, int64_t count, double ms)
 {
-    struct span *rows = arena_alloc(c->arena, (size_t)t->count * sizeof *rows);
+    for (int64_t i = 0; i < count; i++)
+        if (ms >= times[i].start && ms < times[i].end)
+            return ids[i];
+    return 0;
+}
+
+/* An example's rows by its known path. */
+static void read_known(struct reading *r, const struct targets *t, int example, struct span rows,
+                       int rate)
+{
+    const struct span labels = t->labels[example];
+    int32_t *column = r->column + rows.start;
+    int64_t saying = 0;
+    for (int64_t i = 0; i < rows.length; i++) {
+        column[i] = said(t->times[example], t->ids + labels.start, labels.length,
+                         ((double)i + 0.5) * rate * t->state_ms);
+        saying += column[i] > 0;
+        r->row_weight[rows.start + i] = t->weight[example];
+    }
+    for (int64_t i = 0; saying < labels.length && i < rows.length; i++)
+        column[i] = -1;
+    r->known = r->known || saying >= labels.length;
+}
+
+static void reading_init(struct reading *r, struct compute *c, const struct targets *t, int rate)
+{
+    *r = (struct reading){0};
+    for (int i = 0; i < t->count; i++)
+        r->all += t->states[i].length / rate;
+    r->rows = arena_alloc(c->arena, (size_t)t->count * sizeof *r->rows);
+    r->labels = arena_alloc(c->arena, (size_t)t->count * sizeof *r->labels);
+    r->weight = arena_alloc(c->arena, (size_t)t->count * sizeof *r->weight);
+    r->column = arena_alloc(c->arena, (size_t)r->all * sizeof *r->column);
+    r->row_weight = arena_alloc(c->arena, (size_t)r->all * sizeof *r->row_weight);
     int64_t at = 0;
     for (int i = 0; i < t->count; i++) {
-        rows[i] = (struct span){at, t->states[i].length / p->rate};
-        at += rows[i].length;
+        const struct span rows = {at, t->states[i].length / rate};
+        at += rows.length;
+        if (t->times[i]) {
+            read_known(r, t, i, rows, rate);
+            continue;
+        }
+        for (int64_t k = 0; k < rows.length; k++) {
+            r->column[rows.start + k] = -1;
+            r->row_weight[rows.start + k] = 0;
+        }
+        r->rows[r->count] = rows;
+        r->labels[r->count] = t->labels[i];
+        r->weight[r->count++] = t->weight[i];
     }
-    if (!at)
-        return NULL;
+}
+
+/* Adds the losses at one rate, at most two, to terms; returns their number. */
+static int rate_losses(struct tensor **terms, const struct alignment *a, struct compute *c,
+                       struct projector *p, struct tensor *states, const struct targets *t)
+{
+    struct reading r;
+    int count = 0;
+    reading_init(&r, c, t, p->rate);
+    if (!r.all || (!r.known && !r.count))
+        return 0;
     struct tensor *z = projector_forward(p, c, states, t->states, t->count, p->rate);
     struct tensor *logits = op_linear(c, op_scale(c, z, a->sharpness), (struct tensor *)&a->table,
                                       (struct tensor *)&a->bias);
-    return op_ctc(c, logits, rows, t->ids, t->labels, t->count, 0, t->weight);
+    if (r.known)
+        terms[count++] = op_cross_entropy(c, logits, r.column, r.row_weight, 0);
+    if (r.count)
+        terms[count++] = op_ctc(c, logits, r.rows, t->ids, r.labels, r.count, 0, r.weight);
+    return count;
 }
 
 struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, struct compute *c,
                               const struct alignment_batch *b)
 {
-    struct tensor *terms[2 * CONFIG_MAX_RATES];
-    float factors[2 * CONFIG_MAX_RATES];
+    struct tensor *terms[4 * CONFIG_MAX_RATES];
+    float factors[4 * CONFIG_MAX_RATES];
     const struct projector_config *p = &r->config.projector;
     int count = 0, all = 0;
     for (int m = 0; m < 2; m++) {
@@ -152,13 +225,10 @@ struct tensor *alignment_loss(const struct alignment *a, struct recognizer *r, s
         all += b->clips[m] > 0 ? rates : 0;
         if (!states)
             continue;
-        targets_init(&t, a, c, b, m ? b->video_spans : b->audio_spans, b->clips[m]);
-        for (int i = 0; t.count && i < rates; i++) {
-            struct projector *projector = m ? &r->video_projectors[i] : &r->audio_projectors[i];
-            struct tensor *loss = rate_loss(a, c, projector, states, &t);
-            if (loss)
-                terms[count++] = loss;
-        }
+        targets_init(&t, a, c, b, m);
+        for (int i = 0; t.count && i < rates; i++)
+            count += rate_losses(terms + count, a, c,
+                                 m ? &r->video_projectors[i] : &r->audio_projectors[i], states, &t);
     }
     for (int i = 0; i < count; i++)
         factors[i] = 1.0f / (float)all;

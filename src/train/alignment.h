@@ -5,8 +5,14 @@
  *
  *     L_align = mean over modalities, rates and clips of CTC(z; Y) / |Y|
  *
- * CTC and its logits are those of models/ctc_head, over the tokens that occur in transcripts. A
- * rate too coarse for a transcript (fewer rows than tokens) contributes nothing for it.
+ * CTC and its logits are those of models/ctc_head, over the tokens that occur in transcripts. Where
+ * it is known when each word was said, the known path takes the place of all that CTC sums over, so
+ * that a token is read for as long as it is said, not in one row of its time (decode/align):
+ *
+ *     CTC(z; Y) -> -sum_i log P(token said in the middle of row i, or the blank | z_i)
+ *
+ * A rate too coarse for a transcript (fewer rows, or of a known path rows that say something, than
+ * tokens) contributes nothing for it.
  */
 #ifndef TRAIN_ALIGNMENT_H
 #define TRAIN_ALIGNMENT_H

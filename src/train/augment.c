@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "decode/transcriber.h"
-#include "text/tokenizer.h"
+#include "text/token_words.h"
 #include "train/augment_pictures.h"
 #include "train/excerpt.h"
 #include "train/schedule.h"
@@ -114,6 +114,32 @@ static void label_frames(int32_t *labels, int64_t count, int interval_ms, const 
     }
 }
 
+/* The tokens of a word share its time evenly. Nothing is known where the tokens do not decode to
+   the excerpt's words. */
+static int make_times(struct example *e, const struct excerpt *x, const struct tokenizer *tokenizer,
+                      struct error *err)
+{
+    struct token_word *words;
+    struct strbuf bytes;
+    strbuf_init(&bytes, 1 << 16);
+    int count = token_words(&words, &bytes, tokenizer, e->ids, e->id_count, err);
+    if (count > 0 && count == x->word_count) {
+        e->times = memory_new((size_t)e->id_count, sizeof *e->times);
+        count = e->times ? count : error_set(err, ERROR_MEMORY, "out of memory");
+    }
+    for (int i = 0; e->times && i < count; i++) {
+        const struct timed_word *word = &x->words[i];
+        const int tokens = words[i].last - words[i].first + 1;
+        const double each = (double)(word->end_ms - word->start_ms) / tokens;
+        for (int k = 0; k < tokens; k++)
+            e->times[words[i].first + k] =
+                (struct token_time){word->start_ms + k * each, word->start_ms + (k + 1) * each};
+    }
+    memory_free(words);
+    strbuf_release(&bytes);
+    return count < 0 ? count : 0;
+}
+
 /* The tokens of the excerpt: the sample's own, or, after splicing, those of the words it holds. */
 static int make_ids(struct example *e, const struct excerpt *x, const struct augment *augment,
                     const struct sample *sample, struct error *err)
@@ -133,6 +159,8 @@ static int make_ids(struct example *e, const struct excerpt *x, const struct aug
         rc = n < 0 ? (int)n : 0;
         e->id_count = n < 0 ? 0 : (int)n;
     }
+    if (!rc && x->word_count)
+        rc = make_times(e, x, augment->tokenizer, err);
     strbuf_release(&text);
     return rc;
 }
@@ -199,5 +227,6 @@ void example_release(struct example *e)
     memory_free(e->audio_label);
     memory_free(e->video_label);
     memory_free(e->ids);
+    memory_free(e->times);
     *e = (struct example){0};
 }

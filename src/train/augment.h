@@ -19,6 +19,11 @@
 #include "media/noise.h"
 #include "train/excerpt.h"
 
+/* When a token is said, ms from the beginning. */
+struct token_time {
+    double start, end;
+};
+
 struct example {
     int64_t frames;       /* at 25 fps; audio states are 2 times as many */
     int64_t mel_rows;     /* 4 frames; with audio.exact_window 2 positions: silence behind */
@@ -30,6 +35,7 @@ struct example {
     int32_t *video_label; /* [frames] */
     int32_t *ids;         /* [id_count] tokens of the transcript */
     int id_count;
+    struct token_time *times; /* [id_count], or NULL: not known */
 };
 
 struct augment {
