@@ -29,7 +29,7 @@ static int find_words(struct token_word *words, const struct strbuf *bytes, cons
         while (at < bytes->length && !token_words_blank(bytes->data[at]))
             at++;
         w->to = at;
-        while (ends[token] <= w->from)
+        while (count > 1 && ends[token] <= w[-1].to)
             token++;
         w->first = token;
         while (ends[token] < w->to)

@@ -1,9 +1,9 @@
 /*
  * Which tokens make which words. A word is a run of bytes without white space in what tokens decode
- * to; its tokens are those that a byte of it comes from:
+ * to; its tokens are those that a byte of it, or of the white space before it, comes from:
  *
- *     tokens   " bin"  " bl" "ue"  " at"
- *     words      bin     blue        at      tokens 0 .. 0, 1 .. 2, 3 .. 3
+ *     tokens   " bin"  " bl" "ue"  " " "at"
+ *     words      bin     blue        at        tokens 0 .. 0, 1 .. 2, 3 .. 4
  */
 #ifndef TEXT_TOKEN_WORDS_H
 #define TEXT_TOKEN_WORDS_H

@@ -1,10 +1,13 @@
-/* Texts of segments that overlap, joined. */
+/* Words of segments that overlap, joined. */
+#include "base/memory.h"
+#include "base/strbuf.h"
 #include "decode/join.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <string.h>
 
 static const struct {
     const char *first, *second, *joined;
@@ -27,16 +30,44 @@ static const struct {
     {"- x", "- y", "- x - y"}, /* a dash is no word */
 };
 
+/* The words of a line, half a second each from `start` on. */
+static void say(struct words *words, const char *line, double start)
+{
+    struct error err;
+    *words = (struct words){0};
+    for (size_t length; *line; line += length + (line[length] == ' ')) {
+        length = strcspn(line, " ");
+        double at = start + 0.5 * words->count;
+        assert_int_equal(words_add(words, line, length, at, at + 0.5, 1, &err), 0);
+    }
+}
+
+static void add(struct words *all, const char *line, double start, bool overlaps)
+{
+    struct words words;
+    struct error err;
+    say(&words, line, start);
+    assert_int_equal(join_words(all, &words, overlaps, &err), 0);
+    words_release(&words);
+    for (int i = 1; i < all->count; i++)
+        assert_true(all->list[i].start >= all->list[i - 1].end);
+}
+
+static void check_text(const struct words *words, const char *expected)
+{
+    char *text = words_text(words);
+    assert_string_equal(text, expected);
+    memory_free(text);
+}
+
 static void check(const char *first, const char *second, bool overlaps, const char *joined)
 {
-    struct strbuf text;
-    strbuf_init(&text, 1 << 10);
-    join_texts(&text, first, overlaps);
-    assert_string_equal(text.data, first);
-    join_texts(&text, second, overlaps);
-    assert_string_equal(text.data, joined);
-    assert_false(text.failed);
-    strbuf_release(&text);
+    struct words words = {0};
+    add(&words, first, 0, overlaps);
+    check_text(&words, first);
+    add(&words, second, 1, overlaps);
+    check_text(&words, joined);
+    words_release(&words);
 }
 
 static void seams(void **state)
@@ -60,8 +91,8 @@ static void no_overlap(void **state)
 static void many_segments(void **state)
 {
     (void)state;
-    struct strbuf text, all;
-    strbuf_init(&text, 1 << 12);
+    struct words words = {0};
+    struct strbuf all;
     strbuf_init(&all, 1 << 12);
     for (int start = 0; start < 40; start += 6) {
         struct strbuf part;
@@ -70,14 +101,34 @@ static void many_segments(void **state)
             bool cut = (i == start && start) || (i == start + 9 && i < 39);
             strbuf_addf(&part, "%s%s%d", part.length ? " " : "", cut ? "half" : "w", i);
         }
-        join_texts(&text, part.data, true);
+        add(&words, part.data, 0.5 * start, true);
         strbuf_release(&part);
     }
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 40; i++) {
         strbuf_addf(&all, "%sw%d", i ? " " : "", i);
-    assert_string_equal(text.data, all.data);
-    strbuf_release(&text);
+        assert_float_equal(words.list[i].start, 0.5 * i, 1e-9);
+    }
+    check_text(&words, all.data);
+    words_release(&words);
     strbuf_release(&all);
+}
+
+/* What follows the seam keeps its times, but for an overlap with what stands before it. */
+static void times(void **state)
+{
+    (void)state;
+    struct words words = {0};
+    add(&words, "the cat sat on th", 0, true);
+    add(&words, "hat sat on the mat", 0.6, true); /* "the" from 2.1 on, "on" was until 2 */
+    assert_float_equal(words.list[3].end, 2, 1e-9);
+    assert_float_equal(words.list[4].start, 2.1, 1e-9);
+    words_release(&words);
+    add(&words, "one two", 0, true);
+    add(&words, "three four", 0.8, true);
+    assert_float_equal(words.list[2].start, 1, 1e-9);
+    assert_float_equal(words.list[2].end, 1.3, 1e-9);
+    assert_float_equal(words.list[3].start, 1.3, 1e-9);
+    words_release(&words);
 }
 
 int main(void)
@@ -86,6 +137,7 @@ int main(void)
         cmocka_unit_test(seams),
         cmocka_unit_test(no_overlap),
         cmocka_unit_test(many_segments),
+        cmocka_unit_test(times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
