@@ -1,5 +1,5 @@
 #include "decode/join.h"
-#include "base/memory.h"
+#include "base/strbuf.h"
 #include "text/normalize.h"
 
 #include <math.h>
@@ -47,30 +47,20 @@ static struct run longest_run(const struct stretch *a, const struct stretch *b)
     return best;
 }
 
-static void drop_last(struct words *w, int count)
+void join_seam(struct words *before, struct words *after)
 {
-    for (int i = 0; i < count; i++)
-        memory_free(w->list[--w->count].text);
-}
-
-int join_words(struct words *words, const struct words *next, bool overlaps, struct error *err)
-{
-    const int tail = words->count < JOIN_WORDS ? words->count : JOIN_WORDS;
-    const int head = next->count < JOIN_WORDS ? next->count : JOIN_WORDS;
-    int from = 0, rc = 0;
-    if (overlaps && tail && head) {
-        const struct stretch a = {words->list + words->count - tail, tail}, b = {next->list, head};
-        const struct run seam = longest_run(&a, &b);
-        if (seam.length) {
-            drop_last(words, tail - seam.a - seam.length);
-            from = seam.b + seam.length;
-        }
+    const int tail = before->count < JOIN_WORDS ? before->count : JOIN_WORDS;
+    const int head = after->count < JOIN_WORDS ? after->count : JOIN_WORDS;
+    const struct stretch a = {before->list + before->count - tail, tail}, b = {after->list, head};
+    const struct run seam = tail && head ? longest_run(&a, &b) : (struct run){0};
+    if (seam.length) {
+        words_drop(before, before->count - (tail - seam.a - seam.length), before->count);
+        words_drop(after, 0, seam.b + seam.length);
     }
-    const double end = words->count ? words->list[words->count - 1].end : 0;
-    for (int i = from; !rc && i < next->count; i++) {
-        const struct word *w = &next->list[i];
-        rc = words_add(words, w->text, strlen(w->text), fmax(w->start, end), fmax(w->end, end),
-                       w->confidence, err);
+    const double end = before->count ? before->list[before->count - 1].end : 0;
+    for (int i = 0; i < after->count; i++) {
+        struct word *w = &after->list[i];
+        w->start = fmax(w->start, end);
+        w->end = fmax(w->end, end);
     }
-    return rc;
 }

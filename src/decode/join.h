@@ -17,11 +17,10 @@
 
 #include "text/words.h"
 
-#include <stdbool.h>
-
 #define JOIN_WORDS 6 /* that a second of fast speech holds */
 
-/* Appends copies of `next` to words; overlaps: they share the words at the seam. */
-int join_words(struct words *words, const struct words *next, bool overlaps, struct error *err);
+/* Leaves out of both what the seam makes double, and moves no word before the seam into the other:
+   before, then after, read on as one. */
+void join_seam(struct words *before, struct words *after);
 
 #endif

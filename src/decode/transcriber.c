@@ -13,8 +13,7 @@
 #define SAMPLES_PER_STATE 320
 #define LEAST_STATES 25 /* that an exact window keeps */
 
-/* Frames of a segment: what the model was trained on, or what the encoders take. */
-static int64_t longest_segment(const struct recognizer_config *config)
+int64_t transcriber_longest(const struct recognizer_config *config)
 {
     int64_t window = transcriber_window(config);
     int64_t trained = (int64_t)(config->longest_seconds * MEDIA_FPS);
@@ -26,7 +25,7 @@ int transcriber_init(struct transcriber *t, struct recognizer *r, const struct d
 {
     *t = (struct transcriber){.recognizer = r,
                               .exact_window = r->config.audio.exact_window,
-                              .longest = longest_segment(&r->config)};
+                              .longest = transcriber_longest(&r->config)};
     int rc = arena_init(&t->arena, ARENA_DEFAULT_LIMIT, err);
     if (!rc && r->config.has_audio)
         rc = logmel_new(&t->logmel, r->config.audio.mels, err);

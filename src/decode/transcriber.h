@@ -94,6 +94,8 @@ void transcriber_release(struct transcriber *t); /* also fine on a zeroed struct
 
 /* Whether the model has the encoders that a task needs. */
 bool transcriber_can(const struct recognizer *r, enum task task);
+/* Frames of a segment, at most: what the model was trained on, or what the encoders take. */
+int64_t transcriber_longest(const struct recognizer_config *config);
 /* The longest piece that the encoders take at once, in frames at 25 fps. */
 int64_t transcriber_window(const struct recognizer_config *config);
 /* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */

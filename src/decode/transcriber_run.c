@@ -110,8 +110,9 @@ static int take_words(struct transcriber *t, struct transcript *out, const struc
     const bool reads = t->recognizer->config.ctc_weight > 0;
     int rc = align_words(&words, t->recognizer, &t->compute, reads ? &t->ctc : NULL, source,
                          &out->hypotheses[0], err);
-    if (!rc)
-        rc = join_words(&out->words, &words, l->segment[segment].overlap > 0, err);
+    if (!rc && l->segment[segment].overlap > 0)
+        join_seam(&out->words, &words);
+    rc = rc ? rc : words_append(&out->words, &words, err);
     words_release(&words);
     return rc;
 }

@@ -3,9 +3,12 @@
 
 #include <string.h>
 
-static int grow(struct words *w, struct error *err)
+/* Makes room for `more` words. */
+static int reserve(struct words *w, int more, struct error *err)
 {
-    int room = w->room ? 2 * w->room : 16;
+    if (w->count + more <= w->room)
+        return 0;
+    int room = 2 * (w->count + more) + 8;
     struct word *list = memory_new((size_t)room, sizeof *list);
     if (!list)
         return error_set(err, ERROR_MEMORY, "out of memory");
@@ -20,7 +23,7 @@ static int grow(struct words *w, struct error *err)
 int words_add(struct words *w, const char *text, size_t length, double start, double end,
               double confidence, struct error *err)
 {
-    int rc = w->count < w->room ? 0 : grow(w, err);
+    int rc = reserve(w, 1, err);
     char *copy = rc ? NULL : memory_new(length + 1, 1);
     if (!copy)
         return rc ? rc : error_set(err, ERROR_MEMORY, "out of memory");
@@ -28,6 +31,26 @@ int words_add(struct words *w, const char *text, size_t length, double start, do
     w->list[w->count++] =
         (struct word){.text = copy, .start = start, .end = end, .confidence = confidence};
     return 0;
+}
+
+int words_append(struct words *w, struct words *from, struct error *err)
+{
+    int rc = reserve(w, from->count, err);
+    if (rc || !from->count)
+        return rc;
+    memcpy(w->list + w->count, from->list, (size_t)from->count * sizeof *w->list);
+    w->count += from->count;
+    from->count = 0;
+    return 0;
+}
+
+void words_drop(struct words *w, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        memory_free(w->list[i].text);
+    if (to < w->count)
+        memmove(w->list + from, w->list + to, (size_t)(w->count - to) * sizeof *w->list);
+    w->count -= to - from;
 }
 
 char *words_text(const struct words *w)
@@ -46,9 +69,7 @@ char *words_text(const struct words *w)
 
 void words_clear(struct words *w)
 {
-    for (int i = 0; i < w->count; i++)
-        memory_free(w->list[i].text);
-    w->count = 0;
+    words_drop(w, 0, w->count);
 }
 
 void words_release(struct words *w)

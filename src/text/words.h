@@ -22,6 +22,9 @@ struct words {
 /* Appends a copy of text[length]. */
 int words_add(struct words *w, const char *text, size_t length, double start, double end,
               double confidence, struct error *err);
+/* Moves those of another list behind these; it is empty then. */
+int words_append(struct words *w, struct words *from, struct error *err);
+void words_drop(struct words *w, int from, int to); /* words from .. to - 1 */
 /* With one space between them; freed by memory_free; NULL: out of memory. */
 char *words_text(const struct words *w);
 void words_clear(struct words *w);

@@ -47,7 +47,9 @@ static void add(struct words *all, const char *line, double start, bool overlaps
     struct words words;
     struct error err;
     say(&words, line, start);
-    assert_int_equal(join_words(all, &words, overlaps, &err), 0);
+    if (overlaps)
+        join_seam(all, &words);
+    assert_int_equal(words_append(all, &words, &err), 0);
     words_release(&words);
     for (int i = 1; i < all->count; i++)
         assert_true(all->list[i].start >= all->list[i - 1].end);

@@ -1,0 +1,286 @@
+/* Spans of streams to utterances: which modality, the transcriber, the seam between two. */
+#include "decode/stream_parts.h"
+
+#include "base/memory.h"
+#include "decode/join.h"
+
+#include <string.h>
+
+#define SEEN_SHARE 0.6 /* of a span's pictures that must show the face */
+
+/* One span, ready for the transcriber. */
+struct piece {
+    struct stream *stream;
+    struct endpoint_span span;
+    struct clip clip; /* views of the stream's sound; the mouths are owned */
+    struct job job;
+    enum fallback fallback;
+    int face;
+};
+
+/* ---- which modality ------------------------------------------------------------------------ */
+
+/* Frames of the span in which a voice is heard, and those as loud as to hide one. */
+static void listen(const struct stream *s, const struct endpoint_span *span, int64_t *voiced,
+                   int64_t *loud)
+{
+    *voiced = *loud = 0;
+    for (int64_t f = span->start; f < span->start + span->count; f++) {
+        const int64_t at = f - s->base;
+        if (at < 0 || at >= s->frame_count)
+            continue;
+        *voiced += s->frames[at].voice > 0.5f;
+        *loud += s->frames[at].level > STREAM_HIDES_VOICES;
+    }
+}
+
+/* Levels of the span's frames, for the choice of a face; NULL: no sound, or no memory. */
+static float *span_levels(const struct stream *s, const struct endpoint_span *span)
+{
+    float *levels = s->voice ? memory_new((size_t)span->count, sizeof *levels) : NULL;
+    for (int64_t i = 0; levels && i < span->count; i++) {
+        int64_t at = span->start + i - s->base;
+        levels[i] = at < s->frame_count ? s->frames[at].level : STREAM_QUIET;
+    }
+    return levels;
+}
+
+/* Whose lips, and whether they are of use. */
+static bool look(const struct stream *s, const struct endpoint_span *span, int *face)
+{
+    struct lips_choice choice = {.face = -1};
+    *face = -1;
+    if (!s->lips)
+        return false;
+    float *levels = span_levels(s, span);
+    lips_choose(s->lips, &choice, span->start, span->count, levels, s->options.face);
+    memory_free(levels);
+    bool good = choice.face >= 0 && choice.seen >= SEEN_SHARE &&
+                (choice.moves || (!s->options.automatic && s->options.task == TASK_VSR));
+    if (good)
+        *face = choice.face;
+    return good;
+}
+
+static enum fallback choose_task(const struct piece *p, enum task *task, bool sees)
+{
+    const struct stream_options *o = &p->stream->options;
+    const enum task wanted = !o->automatic ? o->task
+                             : o->pictures ? (o->sound ? TASK_AVSR : TASK_VSR)
+                                           : TASK_ASR;
+    int64_t voiced, loud;
+    listen(p->stream, &p->span, &voiced, &loud);
+    const bool hears = voiced >= ENDPOINT_LEAST;
+    *task = wanted;
+    if (wanted != TASK_AVSR || (hears && sees))
+        return FALLBACK_NONE;
+    *task = sees ? TASK_VSR : TASK_ASR;
+    return !sees                      ? FALLBACK_NO_FACE
+           : loud > p->span.count / 2 ? FALLBACK_DROWNED
+                                      : FALLBACK_NO_SOUND;
+}
+
+/* ---- a span as a clip ---------------------------------------------------------------------- */
+
+static int prepare(struct piece *p, struct stream *s, const struct endpoint_span *span,
+                   struct error *err)
+{
+    *p = (struct piece){.stream = s, .span = *span};
+    bool sees = look(s, span, &p->face);
+    p->fallback = choose_task(p, &p->job.task, sees);
+    if (task_hears(p->job.task)) {
+        int64_t from = (span->start - s->base) * FRAME_SAMPLES, count = span->count * FRAME_SAMPLES;
+        p->clip.pcm = s->pcm + from;
+        p->clip.samples = s->pcm_count - from < count ? s->pcm_count - from : count;
+        p->clip.has_sound = p->clip.samples > 0;
+    }
+    if (task_sees(p->job.task) && sees) {
+        p->clip.mouth = memory_new((size_t)span->count, MOUTH_PIXELS);
+        if (!p->clip.mouth)
+            return error_set(err, ERROR_MEMORY, "out of memory");
+        lips_copy(s->lips, p->clip.mouth, p->face, span->start, span->count);
+        p->clip.frames = span->count;
+        p->clip.has_pictures = p->clip.has_face = true;
+    }
+    p->job.audio_rate = task_hears(p->job.task) ? s->options.audio_rate : 0;
+    p->job.video_rate = task_sees(p->job.task) ? s->options.video_rate : 0;
+    const struct stream_rates *rates = &s->options.rates;
+    double sound = (double)p->clip.samples / MEDIA_SAMPLE_RATE;
+    double pictures = (double)p->clip.frames / MEDIA_FPS;
+    return rates->choose ? rates->choose(rates->arg, &p->job, sound, pictures, err) : 0;
+}
+
+static void piece_release(struct piece *p)
+{
+    memory_free(p->clip.mouth);
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+static int take_n_best(struct utterance *u, struct transcript *from, struct error *err)
+{
+    u->n_best = memory_new((size_t)from->count + 1, sizeof *u->n_best);
+    if (!u->n_best)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    for (; u->n_best_count < from->count; u->n_best_count++) {
+        u->n_best[u->n_best_count] = (struct alternative){from->texts[u->n_best_count],
+                                                          from->hypotheses[u->n_best_count].score};
+        from->texts[u->n_best_count] = NULL;
+    }
+    return 0;
+}
+
+static int fill(struct utterance *u, const struct piece *p, const struct transcriber *t,
+                struct transcript *from, struct error *err)
+{
+    const struct loaded *l = &t->loaded[p->job.loaded];
+    const double start = (double)p->span.start / MEDIA_FPS;
+    *u = (struct utterance){
+        .start = start,
+        .end = start + (double)p->span.count / MEDIA_FPS,
+        .task = p->job.task,
+        .fallback = p->fallback,
+        .audio_rate = task_hears(p->job.task) ? p->job.audio_rate : 0,
+        .video_rate = task_sees(p->job.task) ? p->job.video_rate : 0,
+        .face = task_sees(p->job.task) ? p->face : -1,
+        .words = from->words,
+        .media_tokens = from->media_tokens,
+        .encode_seconds = l->audio_seconds + l->video_seconds,
+        .decode_seconds = from->decode_seconds,
+    };
+    from->words = (struct words){0};
+    for (int i = 0; i < u->words.count; i++) {
+        u->words.list[i].start += start;
+        u->words.list[i].end += start;
+    }
+    return take_n_best(u, from, err);
+}
+
+static int finish_utterance(struct stream *s, struct utterance *u, struct error *err)
+{
+    int rc = stream_reserve((void **)&s->done, &s->done_room, s->done_count, s->done_count + 1,
+                            sizeof *s->done, err);
+    if (rc || !u->words.count)
+        utterance_release(u);
+    else
+        s->done[s->done_count++] = *u;
+    *u = (struct utterance){0};
+    return rc;
+}
+
+/* A new utterance, which may share words with the one that is held back. */
+static int deliver(struct stream *s, struct utterance *u, const struct endpoint_span *span,
+                   struct error *err)
+{
+    int rc = 0;
+    if (s->held_back && span->overlap)
+        join_seam(&s->held.words, &u->words);
+    if (s->held_back)
+        rc = finish_utterance(s, &s->held, err);
+    s->held_back = !rc && span->shared > 0;
+    if (s->held_back)
+        s->held = *u;
+    else if (!rc)
+        return finish_utterance(s, u, err);
+    if (!rc)
+        *u = (struct utterance){0};
+    return rc;
+}
+
+int stream_release_held(struct stream *s, struct error *err)
+{
+    if (!s->held_back || s->span_count || !s->finished)
+        return 0;
+    s->held_back = false;
+    return finish_utterance(s, &s->held, err);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------ */
+
+static int decode(struct transcriber *t, struct piece *pieces, struct transcript *out, int count,
+                  struct error *err)
+{
+    struct job *jobs = memory_new((size_t)count, sizeof *jobs);
+    int rc = jobs ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    transcriber_forget(t);
+    for (int i = 0; !rc && i < count; i++) {
+        int loaded = transcriber_add(t, &pieces[i].clip, pieces[i].job.task, err);
+        pieces[i].job.loaded = loaded;
+        jobs[i] = pieces[i].job;
+        rc = loaded < 0 ? loaded : 0;
+    }
+    if (!rc)
+        rc = transcriber_run_all(t, out, jobs, count, &pieces[0].stream->options.beam, err);
+    memory_free(jobs);
+    return rc;
+}
+
+static bool same_search(const struct beam_options *a, const struct beam_options *b)
+{
+    return a->beam == b->beam && a->n_best == b->n_best && a->max_tokens == b->max_tokens &&
+           a->length_penalty == b->length_penalty && a->ctc_weight == b->ctc_weight;
+}
+
+/* The streams whose next spans go together: those that search alike. */
+static int gather(struct piece *pieces, struct stream *const *streams, int count, int *rc,
+                  struct error *err)
+{
+    int n = 0;
+    for (int i = 0; !*rc && i < count; i++)
+        if (streams[i]->span_count &&
+            (!n || same_search(&streams[i]->options.beam, &pieces[0].stream->options.beam)))
+            *rc = prepare(&pieces[n++], streams[i], &streams[i]->spans[0], err);
+    return n;
+}
+
+static void drop_span(struct stream *s)
+{
+    memmove(s->spans, s->spans + 1, (size_t)--s->span_count * sizeof *s->spans);
+}
+
+int streams_decode(struct transcriber *t, struct stream *const *streams, int count,
+                   struct error *err)
+{
+    struct piece *pieces = memory_new((size_t)count, sizeof *pieces);
+    struct transcript *out = memory_new((size_t)count, sizeof *out);
+    int rc = pieces && out ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    int n = rc ? 0 : gather(pieces, streams, count, &rc, err);
+    if (!rc && n)
+        rc = decode(t, pieces, out, n, err);
+    for (int i = 0; !rc && i < n; i++) {
+        struct utterance u;
+        rc = fill(&u, &pieces[i], t, &out[i], err);
+        rc = rc ? rc : deliver(pieces[i].stream, &u, &pieces[i].span, err);
+        if (rc)
+            utterance_release(&u);
+        drop_span(pieces[i].stream);
+        rc = rc ? rc : stream_release_held(pieces[i].stream, err);
+    }
+    for (int i = 0; i < n; i++) {
+        piece_release(&pieces[i]);
+        transcript_release(&out[i]);
+    }
+    memory_free(out);
+    memory_free(pieces);
+    return rc;
+}
+
+int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u, struct error *err)
+{
+    struct endpoint_span span;
+    struct piece piece;
+    struct transcript out = {0};
+    *u = (struct utterance){0};
+    if (!endpoint_open(s->endpoint, &span))
+        return 0;
+    if (s->voice) /* what is heard, though not yet decided to be voice */
+        span.count = s->base + s->pcm_count / FRAME_SAMPLES - span.start;
+    if (span.count > s->longest)
+        span.count = s->longest;
+    int rc = prepare(&piece, s, &span, err);
+    rc = rc ? rc : decode(t, &piece, &out, 1, err);
+    rc = rc ? rc : fill(u, &piece, t, &out, err);
+    piece_release(&piece);
+    transcript_release(&out);
+    return rc;
+}
