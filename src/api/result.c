@@ -3,6 +3,8 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
+
 static_assert((int)MOME_TASK_ASR == TASK_ASR && (int)MOME_TASK_VSR == TASK_VSR &&
                   (int)MOME_TASK_AVSR == TASK_AVSR,
               "tasks have the same numbers inside");

@@ -7,6 +7,7 @@
 #include "decode/stream_parts.h"
 
 #include "base/memory.h"
+#include "media/media.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "decode/stream_parts.h"
 
 #include "base/memory.h"
+#include "media/media.h"
 #include "decode/join.h"
 
 #include <string.h>
