@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/session.h"
-#include "cli/text_json.h"
 #include "features/face.h"
+#include "text/text_json.h"
 
 #include <jansson.h>
 #include <math.h>
