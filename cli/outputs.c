@@ -25,7 +25,7 @@ int outputs_formats(struct outputs *o, const char *list)
     }
 }
 
-bool outputs_to_files(const struct outputs *o)
+static bool to_files(const struct outputs *o)
 {
     return o->folder || o->beside;
 }
@@ -40,6 +40,12 @@ static int next_format(const struct outputs *o, int format)
         if (o->formats[format] || (none && format == TRANSCRIPT_TXT))
             break;
     return format;
+}
+
+bool outputs_wanted(const struct outputs *o)
+{
+    const int first = next_format(o, -1);
+    return to_files(o) || first != TRANSCRIPT_TXT || next_format(o, first) < TRANSCRIPT_FORMATS;
 }
 
 /* Without a format's ending; freed by memory_free; NULL: out of memory. */
@@ -123,7 +129,7 @@ static int check_files(const struct outputs *o, const struct inputs *in, struct 
 int outputs_check(const struct outputs *o, const struct inputs *in, struct error *err)
 {
     const int first = next_format(o, -1);
-    if (outputs_to_files(o))
+    if (to_files(o))
         return check_files(o, in, err);
     if (next_format(o, first) < TRANSCRIPT_FORMATS)
         return error_set(err, ERROR_USAGE,
@@ -170,7 +176,7 @@ static int make_parent(char *path, struct error *err)
 int outputs_open(struct outputs *o, const struct input *input, struct error *err)
 {
     o->open_count = 0;
-    if (!outputs_to_files(o)) {
+    if (!to_files(o)) {
         begin(o, next_format(o, -1), stdout, input->path);
         return 0;
     }

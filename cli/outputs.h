@@ -30,7 +30,8 @@ struct outputs {
 };
 
 int outputs_formats(struct outputs *o, const char *list); /* "txt,srt"; -1: there is no such one */
-bool outputs_to_files(const struct outputs *o);
+/* Whether anything but lines of text on stdout is asked for, which are the command's to print. */
+bool outputs_wanted(const struct outputs *o);
 /* Before anything is read. ERROR_USAGE: stdout cannot take several formats, or files that are not
    text; two media would write one file; a medium would be written over. Makes the folder. */
 int outputs_check(const struct outputs *o, const struct inputs *in, struct error *err);
