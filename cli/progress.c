@@ -35,13 +35,14 @@ static void draw(struct progress *p, double share, const char *counts, double se
                  const char *detail, double now)
 {
     const bool terminal = isatty(STDERR_FILENO);
-    if (seconds_left < 0)
-        seconds_left = share > 0 ? (now - p->start) * (1 - share) / share : 0;
-    char bar[WIDTH + 1], left[32];
+    if (seconds_left < 0 && share > 0)
+        seconds_left = (now - p->start) * (1 - share) / share;
+    char bar[WIDTH + 1], left[32] = "?";
     for (int i = 0; i < WIDTH; i++)
         bar[i] = i < (int)(share * WIDTH) ? '#' : '.';
     bar[WIDTH] = 0;
-    format_time(left, sizeof left, seconds_left);
+    if (seconds_left >= 0)
+        format_time(left, sizeof left, seconds_left);
     fprintf(stderr, "%s%s [%s] %s  ETA %s  %s%s", terminal ? "\r\033[K" : "", p->label, bar, counts,
             left, detail, terminal ? "" : "\n");
     fflush(stderr);
@@ -64,14 +65,16 @@ void progress_update(struct progress *p, int64_t done, int64_t total, double sec
 void progress_media(struct progress *p, double done, double total, const char *detail)
 {
     const double now = clock_seconds();
-    char counts[80], of[32], factor[64];
+    char counts[80], of[32], factor[64] = "";
     if (!due(p, total > 0 && done >= total, now))
         return;
     format_time(counts, 32, done);
     format_time(of, sizeof of, total);
     if (total > 0)
         snprintf(counts + strlen(counts), sizeof counts - strlen(counts), "/%s", of);
-    snprintf(factor, sizeof factor, "RTF %.2f  %s", done > 0 ? (now - p->start) / done : 0, detail);
+    if (done > 0)
+        snprintf(factor, sizeof factor, "RTF %.2f  ", (now - p->start) / done);
+    strncat(factor, detail, sizeof factor - strlen(factor) - 1);
     draw(p, total > 0 ? fmin(1, done / total) : 0, counts, -1, factor, now);
 }
 

@@ -188,6 +188,8 @@ static int run_pair(struct transcribe *t, const char *path, const struct clip *c
 {
     struct transcript out;
     struct utterance u = {0};
+    if (interrupted())
+        return error_set(err, ERROR_CANCELLED, "stopped");
     int rc = transcriber_run(&t->session.transcriber, &out, task, rates[0], rates[1],
                              &t->session.beam, err);
     if (rc)
@@ -200,7 +202,7 @@ static int run_pair(struct transcribe *t, const char *path, const struct clip *c
         rc = take_utterance(t, &u, clip_seconds(clip), err);
     utterance_release(&u);
     transcript_release(&out);
-    return !rc && interrupted() ? error_set(err, ERROR_CANCELLED, "stopped") : rc;
+    return rc;
 }
 
 static int run_task(struct transcribe *t, const char *path, const struct clip *clip, enum task task,

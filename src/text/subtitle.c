@@ -13,8 +13,8 @@
  */
 #define COST_CUE 1.0
 #define COST_END 2.0      /* of a cue, in the middle of a phrase */
-#define COST_LINE_END 0.5 /* of a line, there */
-#define COST_UNEVEN 1.0   /* one line is full, the other empty */
+#define COST_LINE_END 1.0 /* of a line, there */
+#define COST_UNEVEN 0.7   /* one line is full, the other empty */
 #define COST_EMPTY 0.5    /* a cue without anything in it; so cues are about equally full */
 #define COST_PAUSE 4.0    /* inside a cue, by its seconds squared */
 #define COST_SENTENCE 0.5 /* that ends inside a cue */
