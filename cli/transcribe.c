@@ -174,15 +174,6 @@ static int make_utterance(struct utterance *u, const struct transcribe *t, const
     return rc;
 }
 
-/* Of a medium so many seconds long. */
-static int take_utterance(struct transcribe *t, const struct utterance *u, double seconds,
-                          struct error *err)
-{
-    int rc = outputs_add(&t->outputs, u, err);
-    progress_media(&t->progress, u->end, seconds, t->place);
-    return rc;
-}
-
 static int run_pair(struct transcribe *t, const char *path, const struct clip *clip, enum task task,
                     const int rates[2], double snr, struct error *err)
 {
@@ -199,7 +190,9 @@ static int run_pair(struct transcribe *t, const char *path, const struct clip *c
     else
         print_one(t, path, task, rates, snr, &out);
     if (!rc && t->writes)
-        rc = take_utterance(t, &u, clip_seconds(clip), err);
+        rc = outputs_add(&t->outputs, &u, err);
+    if (!rc && !t->table)
+        progress_media(&t->progress, clip_seconds(clip), clip_seconds(clip), t->place);
     utterance_release(&u);
     transcript_release(&out);
     return rc;
