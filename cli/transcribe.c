@@ -314,8 +314,8 @@ static void begin_progress(struct transcribe *t, int number)
 
 static int transcribe_inputs(struct transcribe *t, struct error *err)
 {
-    int failures = t->inputs.failures, done = 0, rc = 0;
-    for (int i = 0; rc != ERROR_CANCELLED && !interrupted() && i < t->inputs.count; i++) {
+    int failures = t->inputs.failures, done = 0, rc = 0, i;
+    for (i = 0; rc != ERROR_CANCELLED && !interrupted() && i < t->inputs.count; i++) {
         begin_progress(t, i);
         rc = transcribe_input(t, &t->inputs.list[i], err);
         progress_end(&t->progress);
@@ -326,7 +326,7 @@ static int transcribe_inputs(struct transcribe *t, struct error *err)
         fflush(stdout);
         command_failed(err);
     }
-    if (interrupted()) {
+    if (rc == ERROR_CANCELLED || i < t->inputs.count) {
         error_set(err, ERROR_CANCELLED, "stopped: %d of %d files are done", done, t->inputs.count);
         failures += command_failed(err);
     }
