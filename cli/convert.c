@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/progress.h"
-#include "cli/text_json.h"
+#include "text/text_json.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "cli/inspect.h"
 #include "cli/command.h"
 #include "cli/session.h"
-#include "cli/text_json.h"
+#include "text/text_json.h"
 
 #include <getopt.h>
 #include <stdio.h>

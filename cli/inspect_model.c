@@ -1,10 +1,10 @@
 /* A model folder: its parts with their sizes, its rates, its experts. */
 #include "base/memory.h"
 #include "cli/inspect.h"
-#include "cli/text_json.h"
 #include "models/params.h"
 #include "models/part.h"
 #include "models/recognizer.h"
+#include "text/text_json.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>

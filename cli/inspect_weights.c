@@ -1,7 +1,7 @@
 /* A file of weights, whatever its format: what it says of itself, what it holds, what it is. */
 #include "cli/inspect.h"
-#include "cli/text_json.h"
 #include "models/part.h"
+#include "text/text_json.h"
 #include "weights/weights.h"
 
 #include <stdio.h>

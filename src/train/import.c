@@ -1,6 +1,7 @@
 #include "train/import_part.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "media/ending.h"
 #include "text/normalize.h"
 
 #include <dirent.h>
@@ -50,14 +51,6 @@ const char *drop_name(enum drop drop)
         [DROP_TOO_LONG] = "too long",
     };
     return names[drop];
-}
-
-size_t path_stem(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    return (size_t)((dot && dot > name ? dot : name + strlen(name)) - path);
 }
 
 /* ---- the list ---- */

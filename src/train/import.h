@@ -76,7 +76,4 @@ const char *import_format_name(enum import_format format);
 bool import_format_find(enum import_format *format, const char *name);
 const char *drop_name(enum drop drop); /* "no face" */
 
-/* A path without its ending: bytes of it. */
-size_t path_stem(const char *path);
-
 #endif

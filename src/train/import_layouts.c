@@ -1,6 +1,7 @@
 #include "train/import_part.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "media/ending.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -32,9 +32,6 @@ enum drop import_read(char **bytes, size_t *size, const struct import_list *list
 
 /* ---- import_walk.c: what a folder holds ---- */
 
-enum media_rank { RANK_NONE, RANK_VIDEO, RANK_SOUND };
-enum media_rank media_rank(const char *path); /* by its ending */
-
 /* Adds every media file below the root, without text, and sorts. */
 int import_walk(struct import_list *list, const char *skip, struct error *err);
 

@@ -1,30 +1,13 @@
 #include "train/import_part.h"
+#include "media/ending.h"
 
 #include <errno.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #define MAX_DEPTH 32 /* folders in folders */
-
-enum media_rank media_rank(const char *path)
-{
-    static const struct {
-        const char *ending;
-        enum media_rank rank;
-    } endings[] = {
-        {".mp4", RANK_VIDEO},  {".mkv", RANK_VIDEO}, {".mpg", RANK_VIDEO},  {".mpeg", RANK_VIDEO},
-        {".avi", RANK_VIDEO},  {".mov", RANK_VIDEO}, {".m4v", RANK_VIDEO},  {".ts", RANK_VIDEO},
-        {".webm", RANK_VIDEO}, {".wav", RANK_SOUND}, {".flac", RANK_SOUND}, {".ogg", RANK_SOUND},
-        {".opus", RANK_SOUND}, {".mp3", RANK_SOUND}, {".m4a", RANK_SOUND},  {".aac", RANK_SOUND}};
-    const char *ending = path + path_stem(path);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (strcasecmp(ending, endings[i].ending) == 0)
-            return endings[i].rank;
-    return RANK_NONE;
-}
 
 /* One thing that is met on the walk; root: bytes of the path that are the root's and the slash. */
 static int meet(struct import_list *list, FTS *walk, FTSENT *entry, size_t root,

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "features/clip.h"
+#include "media/ending.h"
 #include "media/media.h"
 #include "media/writer.h"
 

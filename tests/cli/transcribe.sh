@@ -66,7 +66,6 @@ refused 1 'empty.mp4: is empty' transcribe "$bad/empty.mp4"
 refused 1 'text.mp4: not a media file' transcribe "$bad/text.mp4"
 refused 1 'zeros.mp4: ' transcribe "$bad/zeros.mp4"
 refused 1 'cut.mp4: an mp4 that is cut short' transcribe "$bad/cut.mp4"
-refused 1 'bad: is a folder' transcribe "$bad"
 refused 1 "$sound: no pictures in it, which vsr needs: try --task asr" transcribe --task vsr $sound
 refused 1 "$clip: $model: the model has no audio rate 3; it has 4 16; --any-rate takes others" \
     transcribe --rate 3,2 $clip

@@ -1,4 +1,4 @@
-#include "cli/text_json.h"
+#include "text/text_json.h"
 #include "base/strbuf.h"
 #include "text/normalize.h"
 

@@ -1,6 +1,6 @@
 /* Texts of unknown bytes (paths, what files say) as JSON strings. */
-#ifndef CLI_TEXT_JSON_H
-#define CLI_TEXT_JSON_H
+#ifndef TEXT_TEXT_JSON_H
+#define TEXT_TEXT_JSON_H
 
 #include <jansson.h>
 

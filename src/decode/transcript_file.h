@@ -1,0 +1,60 @@
+/*
+ * What was said in a piece of media as a file, written while utterances come. Of each format:
+ *
+ *     txt   a line for each utterance
+ *     srt   SubRip: number, "00:01:02,345 --> 00:01:04,000", one or two lines, an empty one
+ *     vtt   WebVTT (W3C): the same with a point, behind a head
+ *     tsv   start and end in milliseconds, text; as Whisper writes it
+ *     lrc   "[01:02.34]text" for each cue
+ *     json  {"file": .., "utterances": [{"start", "end" (seconds), "task", "fallback" (null: none),
+ *           "audio_rate", "video_rate" (null: not used), "face" (null: nobody's), "text",
+ *           "words": [{"word", "start", "end", "confidence"}, ..],
+ *           "n_best": [{"text", "score"}, ..], "media_tokens", "encode_seconds",
+ *           "decode_seconds"}, ..]}, an utterance a line
+ *
+ * srt, vtt, tsv and lrc hold cues (text/subtitle.h). Texts come from a model and may hold anything:
+ * what is not UTF-8 becomes U+FFFD, control characters become spaces, and what a format takes for a
+ * sign of its own is written so that it is none:
+ *
+ *     vtt   & < > as entities
+ *     srt   has no escapes: "-->" becomes an arrow (U+2192); in what players take for a tag, "<b"
+ *           or "{\", a word joiner (U+2060), which is not seen, stands behind the first character
+ *     lrc   [ ] < > become ( )
+ */
+#ifndef DECODE_TRANSCRIPT_FILE_H
+#define DECODE_TRANSCRIPT_FILE_H
+
+#include "decode/utterance.h"
+#include "text/subtitle.h"
+
+#include <stdio.h>
+
+enum transcript_format {
+    TRANSCRIPT_TXT,
+    TRANSCRIPT_SRT,
+    TRANSCRIPT_VTT,
+    TRANSCRIPT_TSV,
+    TRANSCRIPT_LRC,
+    TRANSCRIPT_JSON,
+    TRANSCRIPT_FORMATS
+};
+
+const char *transcript_format_name(enum transcript_format format); /* "srt"; also a file's ending */
+bool transcript_format_find(enum transcript_format *format, const char *name);
+
+struct transcript_file {
+    enum transcript_format format;
+    FILE *to; /* borrowed; whoever closes it sees whether all could be written */
+    struct subtitler subtitler;
+    int64_t count; /* cues or utterances so far */
+};
+
+/* Writes the head. media: what the file is about; json says it. The struct stays where it is. */
+void transcript_file_begin(struct transcript_file *f, enum transcript_format format, FILE *to,
+                           const char *media);
+int transcript_file_add(struct transcript_file *f, const struct utterance *u, struct error *err);
+/* Writes what is left; a file is whole only behind this. */
+int transcript_file_end(struct transcript_file *f, struct error *err);
+void transcript_file_release(struct transcript_file *f); /* also fine on a zeroed struct */
+
+#endif
