@@ -431,9 +431,7 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
     return op_gather_rows(c, filled.logits, last, b->count);
 }
 
-/* The rate that CTC reads a request's sound or pictures at: its own, or where that gives fewer than
-   BEAM_CTC_ROWS rows a second, the coarsest of the model's that gives as many; 0: none does. */
-static int ctc_rate(const struct recognizer *r, bool video, int rate)
+int beam_ctc_rate(const struct recognizer *r, bool video, int rate)
 {
     const struct projector_config *p = &r->config.projector;
     const int *rates = video ? p->video_rates : p->audio_rates;
@@ -455,7 +453,7 @@ static int read_ctc(struct batch *b, struct recognizer *r, struct compute *c,
     for (int i = 0; !rc && i < b->count; i++) {
         const struct request *q = &requests[i];
         const bool video = !task_hears(q->task);
-        const int rate = ctc_rate(r, video, video ? q->video_rate : q->audio_rate);
+        const int rate = beam_ctc_rate(r, video, video ? q->video_rate : q->audio_rate);
         const struct span span = video ? q->video : q->audio;
         if (!rate || span.length < rate)
             continue;

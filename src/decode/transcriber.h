@@ -95,6 +95,8 @@ bool transcriber_can(const struct recognizer *r, enum task task);
 int64_t transcriber_window(const struct recognizer_config *config);
 /* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
+/* Whether the clip has what the task needs: 0, or why not. */
+int transcriber_check(const struct clip *clip, enum task task, struct error *err);
 
 /* Encodes the streams that the task needs; what was loaded before is gone. */
 int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
