@@ -4,6 +4,7 @@
 #include "cli/session.h"
 #include "cli/text_json.h"
 #include "features/face.h"
+#include "media/media.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -18,11 +19,16 @@ static const char help_text[] =
     "  mome transcribe clip.mp4                    sound and lips, at the model's richest rate\n"
     "  mome transcribe clip.mp4 --rate 16,5        faster: fewer tokens\n"
     "  mome transcribe clip.mp4 --rate all         every rate, as a table\n"
+    "  mome transcribe clip.mp4 --deadline 300ms   the richest rate that is done by then\n"
     "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n\n";
 static const char help_more[] =
     "  --json           an array of objects, one a result: file, task, audio_rate, video_rate,\n"
     "                   snr_db (null: clean), text, score, prompt_tokens, media_tokens,\n"
-    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability)\n"
+    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability);\n"
+    "                   with --rate auto also seconds, late (a limit was not kept) and segments\n"
+    "                   (start, end, task, audio_rate, video_rate, beam); rates that differ "
+    "between\n"
+    "                   segments are null\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Exit code: 0 good, 1 a file or\n"
     "more failed, 2 wrong usage.\n";
@@ -76,21 +82,43 @@ static void print_row(const struct transcribe *t, const char *path, enum task ta
            noise, (long long)out->prompt_tokens, 1e3 * seconds, out->text);
 }
 
-static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
-                      double snr, const struct transcript *out)
+static json_t *rate_json(int rate)
 {
-    const struct loaded *x = t->session.transcriber.loaded;
-    double encode =
-        (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0);
+    return rate ? json_integer(rate) : json_null();
+}
+
+static json_t *segments_json(const struct paced *paced)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < paced->count; i++) {
+        const struct segment *s = &paced->segments[i].segment;
+        const struct pace_plan *plan = &paced->segments[i].plan;
+        json_array_append_new(
+            list, json_pack("{s:f, s:f, s:s, s:o, s:o, s:i}", "start", (double)s->start / MEDIA_FPS,
+                            "end", (double)(s->start + s->count) / MEDIA_FPS, "task",
+                            task_name(plan->task), "audio_rate", rate_json(plan->audio_rate),
+                            "video_rate", rate_json(plan->video_rate), "beam", plan->beam));
+    }
+    return list;
+}
+
+/* paced: NULL at a fixed rate. */
+static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
+                      double snr, double encode, const struct transcript *out,
+                      const struct paced *paced)
+{
     if (t->json) {
         json_t *o = json_pack(
             "{s:o, s:s, s:o, s:o, s:o, s:s, s:f, s:I, s:I, s:f, s:f, s:o}", "file", text_json(path),
-            "task", task_name(task), "audio_rate", rates[0] ? json_integer(rates[0]) : json_null(),
-            "video_rate", rates[1] ? json_integer(rates[1]) : json_null(), "snr_db",
-            isfinite(snr) ? json_real(snr) : json_null(), "text", out->text, "score", out->score,
-            "prompt_tokens", (json_int_t)out->prompt_tokens, "media_tokens",
-            (json_int_t)out->media_tokens, "encode_seconds", encode, "decode_seconds",
-            out->decode_seconds, "n_best", hypotheses_json(out));
+            "task", task_name(task), "audio_rate", rate_json(rates[0]), "video_rate",
+            rate_json(rates[1]), "snr_db", isfinite(snr) ? json_real(snr) : json_null(), "text",
+            out->text, "score", out->score, "prompt_tokens", (json_int_t)out->prompt_tokens,
+            "media_tokens", (json_int_t)out->media_tokens, "encode_seconds", encode,
+            "decode_seconds", out->decode_seconds, "n_best", hypotheses_json(out));
+        if (paced)
+            json_object_update_new(o,
+                                   json_pack("{s:f, s:b, s:o}", "seconds", paced->seconds, "late",
+                                             paced->late, "segments", segments_json(paced)));
         json_array_append_new(t->json, o);
         return;
     }
@@ -104,10 +132,50 @@ static void print_one(struct transcribe *t, const char *path, enum task task, co
         printf("  %8.3f  %s\n", out->hypotheses[i].score, out->texts[i]);
 }
 
+/* What was chosen and what it took, and whether that was too much. */
+static void say_pace(const struct transcribe *t, const char *path, enum task task,
+                     const int rates[2], const struct paced *paced)
+{
+    char rate[SESSION_NAME], text[128];
+    session_rate_name(rate, rates[0], rates[1]);
+    snprintf(text, sizeof text, "%s, rate %s: %.0f ms%s", task_name(task),
+             rates[0] || rates[1] ? rate : "by segment", 1e3 * paced->seconds,
+             paced->late ? ", more than is allowed" : "");
+    remark(t, path, text);
+}
+
+/* At rates that choose themselves. */
+static int run_paced(struct transcribe *t, const char *path, const struct clip *clip,
+                     enum task task, double snr, struct error *err)
+{
+    struct session *s = &t->session;
+    const struct pace_request request = session_request(s, task);
+    struct paced paced;
+    int rc = pace_run(&s->pace, &paced, &s->transcriber, clip, &request, err);
+    if (rc)
+        return rc;
+    const struct pace_plan *first = paced.count ? &paced.segments[0].plan : NULL;
+    int rates[2] = {first ? first->audio_rate : 0, first ? first->video_rate : 0};
+    task = first ? first->task : task;
+    for (int i = 1; i < paced.count; i++) {
+        const struct pace_plan *plan = &paced.segments[i].plan;
+        if (plan->audio_rate != rates[0] || plan->video_rate != rates[1])
+            rates[0] = rates[1] = 0;
+        if (task_sees(plan->task))
+            task = plan->task;
+    }
+    print_one(t, path, task, rates, snr, paced.encode_seconds, &paced.transcript, &paced);
+    say_pace(t, path, task, rates, &paced);
+    paced_release(&paced);
+    return 0;
+}
+
 static int run_task(struct transcribe *t, const char *path, const struct clip *clip, enum task task,
                     double snr, struct error *err)
 {
-    int pairs[SESSION_MAX_PAIRS][2];
+    int pairs[SESSION_MAX_RUNS][2];
+    if (t->session.auto_rate)
+        return run_paced(t, path, clip, task, snr, err);
     int count = session_rates(&t->session, task, pairs, err);
     int rc = count < 0 ? count : transcriber_load(&t->session.transcriber, clip, task, err);
     for (int i = 0; !rc && i < count; i++) {
@@ -115,7 +183,10 @@ static int run_task(struct transcribe *t, const char *path, const struct clip *c
         rc = transcriber_run(&t->session.transcriber, &out, task, pairs[i][0], pairs[i][1],
                              &t->session.beam, err);
         if (!rc) {
-            print_one(t, path, task, pairs[i], snr, &out);
+            const struct loaded *x = t->session.transcriber.loaded;
+            double encode = (task_hears(task) ? x->audio_seconds : 0) +
+                            (task_sees(task) ? x->video_seconds : 0);
+            print_one(t, path, task, pairs[i], snr, encode, &out, NULL);
             transcript_release(&out);
         }
     }
@@ -243,6 +314,8 @@ int command_transcribe(int argc, char **argv)
     t.files = argc - optind;
     if (t.files < 1)
         return command_usage("transcribe", "needs at least one file", NULL);
+    if (t.session.auto_rate && t.session.all_rates)
+        return command_usage("transcribe", "--rate takes auto or all, not both", NULL);
     if (t.debug_mouth && t.files > 1)
         return command_usage("transcribe", "--debug-mouth takes one file", NULL);
     if (session_open(&t.session, &err) || face_finder_open(&t.finder, &err)) {
