@@ -246,15 +246,11 @@ int session_option(struct session *s, const char *command, int option, char **ar
     return takes ? command_usage(command, takes, value) : EXIT_GOOD;
 }
 
-/* models/tiny below the working folder, or beside the program's build folder. Caller frees. */
-static char *default_model(void)
+char *session_project_file(const char *name)
 {
-    const char *env = getenv("MOME_MODEL");
     struct stat st;
-    if (env && env[0])
-        return memory_strdup(env);
-    if (stat("models/tiny/config.json", &st) == 0)
-        return memory_strdup("models/tiny");
+    if (stat(name, &st) == 0)
+        return memory_strdup(name);
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     path[n > 0 ? n : 0] = 0;
@@ -263,7 +259,13 @@ static char *default_model(void)
         if (slash)
             *slash = 0;
     }
-    return file_join(path, "models/tiny");
+    return file_join(path, name);
+}
+
+static char *default_model(void)
+{
+    const char *env = getenv("MOME_MODEL");
+    return env && env[0] ? memory_strdup(env) : session_project_file("models/tiny");
 }
 
 bool model_folder(const char *path)

@@ -426,7 +426,9 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
         struct span rows = filled.spans[i];
         last[i] = (int32_t)(rows.start + rows.length - 1);
         b->found[i].prompt_tokens = b->cache.slot[i].length;
-        b->found[i].seconds = seconds * (double)b->found[i].prompt_tokens / (double)filled.tokens;
+        b->found[i].prefill_seconds =
+            seconds * (double)b->found[i].prompt_tokens / (double)filled.tokens;
+        b->found[i].seconds = b->found[i].prefill_seconds;
     }
     return op_gather_rows(c, filled.logits, last, b->count);
 }

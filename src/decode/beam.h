@@ -49,6 +49,7 @@ struct found {
     int64_t step_rows, step_keys;  /* rows after that, and the keys that they saw, added up */
     double
         seconds; /* of the whole batch's: by its rows in the prefill, by its beams in the steps */
+    double prefill_seconds; /* of them */
 };
 
 /* found[count], released by found_release; nothing to release where it fails. ctc NULL: the LLM

@@ -168,8 +168,5 @@ int pace_measure(struct pace_costs *costs, struct transcriber *t,
         rc = time_length(&m, t, t->longest, options, err);
     if (!rc && costs)
         fit(costs, &m, &t->recognizer->config);
-    const size_t limit = t->arena.limit;
-    arena_release(&t->arena); /* gives back what only the longest clip needed */
-    int again = arena_init(&t->arena, limit, err);
-    return rc ? rc : again;
+    return rc ? rc : transcriber_shrink(t, err);
 }

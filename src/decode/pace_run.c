@@ -199,6 +199,7 @@ static void add_transcript(struct run *run, struct transcript *one, bool overlap
     one->step_rows += sum.step_rows;
     one->keys += sum.keys;
     one->decode_seconds += sum.decode_seconds;
+    one->prefill_seconds += sum.prefill_seconds;
     transcript_release(&run->out->transcript);
     run->out->transcript = *one;
 }

@@ -189,6 +189,14 @@ void transcriber_forget(struct transcriber *t)
     arena_rewind(&t->arena, 0);
 }
 
+int transcriber_shrink(struct transcriber *t, struct error *err)
+{
+    const size_t limit = t->arena.limit;
+    transcriber_forget(t);
+    arena_release(&t->arena);
+    return arena_init(&t->arena, limit, err);
+}
+
 int transcriber_check(const struct clip *clip, enum task task, struct error *err)
 {
     if (task_hears(task) && !clip->has_sound)
