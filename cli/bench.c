@@ -125,7 +125,7 @@ static int load_clips(struct run *run, struct face_finder *finder, const struct 
     for (int64_t i = 0; !rc && i < wanted; i++) {
         const struct manifest_entry *entry = m ? &m->entries[i * all / wanted] : NULL;
         rc = add_clip(run, finder, entry ? entry->path : files[i], entry ? entry->text : NULL, err);
-        progress_update(&run->progress, i + 1, wanted, -1, "decoding");
+        progress_update(&run->progress, i + 1, wanted, -1, NULL);
         if (!rc && interrupted())
             rc = error_set(err, ERROR_CANCELLED, "stopped");
     }
@@ -241,7 +241,7 @@ static int run_bench(struct session *s, const struct arguments *a, char **files,
         return error_set(err, ERROR_MEMORY, "out of memory");
     run->session = s;
     run->arguments = a;
-    progress_start(&run->progress, "measuring", s->quiet);
+    progress_start(&run->progress, "decoding", s->quiet);
     int rc = find_clips(run, files, file_count, err);
     if (!rc)
         rc = make_rows(run, err);

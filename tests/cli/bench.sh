@@ -67,7 +67,7 @@ refused 2 'it measures fixed rates' bench --deadline 1s
 refused 2 'it measures clean sound' bench --noise x --snr 0
 refused 2 'not both' bench --manifest x.tsv $clip
 refused 1 'missing.tsv: ' bench --manifest missing.tsv
-refused 1 'none of the clips has what vsr needs' bench --task vsr samples/babble.m4a
+refused 1 'none of the clips has what vsr needs' bench --quiet --task vsr samples/babble.m4a
 refused 2 'says what was said' bench --max-tokens 1 -r 1 --quiet --task asr --rate 16 --plot "$folder/no.svg" $clip
 [ ! -e "$folder/no.svg" ] || fail "a plot of nothing"
 rc=0
