@@ -5,7 +5,7 @@ set -eu
 . tests/cli/setup
 
 "$mome" --help >"$folder/help" || fail "mome --help"
-for command in transcribe evaluate compare prepare train assemble convert inspect report; do
+for command in transcribe evaluate bench compare prepare train assemble convert inspect report; do
     grep -q "  $command " "$folder/help" || fail "mome --help lacks $command"
     for option in --help -h; do
         "$mome" $command $option >"$folder/out" 2>"$folder/err" || fail "$command $option"
