@@ -15,7 +15,7 @@ for command in transcribe evaluate bench compare prepare train assemble convert 
     awk 'length > 100 { exit 1 }' "$folder/out" || fail "$command --help is wider than 100 columns"
     refused 2 "--colour" $command --colour
     refused 2 "-x" $command -x
-    refused 2 "see mome $command --help" $command
+    [ $command = bench ] || refused 2 "see mome $command --help" $command # bench needs nothing
 done
 # each long option that help names is known, and those that take a value say so when it is missing
 for command in transcribe evaluate compare prepare train assemble convert inspect report; do
