@@ -148,14 +148,16 @@ static void sort_plans(struct run *run, int from)
 static void make_plans(struct run *run)
 {
     const struct pace_request *q = run->request;
-    const bool free = !q->audio_rate && !q->video_rate;
+    const bool any = !q->audio_rate && !q->video_rate;
     const bool drops = q->may_drop_pictures && q->task == TASK_AVSR;
-    for (int drop = 0; drop <= drops; drop++)
-        for (int beam = q->beam.beam; beam; beam = free && beam > 1 ? 1 : 0) {
-            int from = run->count;
-            add_pairs(run, drop ? TASK_ASR : q->task, beam);
-            sort_plans(run, from);
-        }
+    for (int drop = 0; drop <= drops; drop++) {
+        const enum task task = drop ? TASK_ASR : q->task;
+        const int from = run->count;
+        add_pairs(run, task, q->beam.beam);
+        if (any && q->beam.beam > 1)
+            add_pairs(run, task, 1);
+        sort_plans(run, from);
+    }
 }
 
 /* Those of a task alone. */

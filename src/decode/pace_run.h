@@ -4,10 +4,11 @@
  * run, which settles whether the pictures are looked at, and after, when only projectors, LLM and
  * search are still to come and the time that is left for them is known.
  *
- * Of the plans that keep the limits the richest is taken: the beams that were asked for before one
- * beam (docs/performance.md says what each is worth), within that the most tokens, pairs of equally
- * many as the model lists them; sound alone, where that is allowed, behind all of them. Where
- * nothing keeps them: what breaks them least.
+ * Of the plans that keep the limits the richest is taken: the most tokens, pairs of equally many as
+ * the model lists them; of a pair, the beams that were asked for before one beam, since a coarser
+ * rate loses more words for the time that it saves than fewer beams do (docs/performance.md). Sound
+ * alone, where that is allowed, comes behind all of them. Where nothing keeps the limits: what
+ * breaks them least.
  *
  * Bytes are those of the whole process: what is resident without the arena, and what the plan needs
  * of the arena and the KV cache.

@@ -351,6 +351,25 @@ static void test_pictures_are_dropped_where_allowed(void **state)
     clip_release(&clip);
 }
 
+/* A search that costs a second a beam and step: one beam, at the richest rate. */
+static void test_beams_go_first(void **state)
+{
+    (void)state;
+    struct pace pace;
+    struct paced out;
+    struct clip clip;
+    const struct pace_costs slow_beams = {.decoder = {0, 0, 0, 0, 1}};
+    make_clip(&clip, 25);
+    pace_init(&pace, &slow_beams, 1);
+    run(&pace, &out, &clip, (struct pace_request){.task = TASK_AVSR, .limits.seconds = 3.5});
+    assert_int_equal(out.segments[0].plan.beam, 1);
+    assert_int_equal(out.segments[0].plan.audio_rate, 4);
+    assert_int_equal(out.segments[0].plan.video_rate, 2);
+    assert_int_equal(out.transcript.count, 1); /* n_best was 2 */
+    paced_release(&out);
+    clip_release(&clip);
+}
+
 /* A time that nothing can keep: the cheapest, and said. */
 static void test_late(void **state)
 {
@@ -445,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_measured_once),
         cmocka_unit_test(test_without_need_it_is_the_richest),
         cmocka_unit_test(test_pictures_are_dropped_where_allowed),
+        cmocka_unit_test(test_beams_go_first),
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_long_clips),
         cmocka_unit_test(test_what_a_clip_lacks),
