@@ -11,6 +11,7 @@ int command_transcribe(int argc, char **argv);
 int command_prepare(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_evaluate(int argc, char **argv);
+int command_bench(int argc, char **argv);
 int command_compare(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_assemble(int argc, char **argv);

@@ -24,6 +24,7 @@ static const char help_text[] =
     "noise\n"
     "level and seed asked for, with 95 % bootstrap intervals and what each costs.\n\n"
     "  mome evaluate --manifest test.tsv --task asr,vsr,avsr --rates all --beam 5\n"
+    "  mome evaluate --manifest test.tsv --rate auto,all --deadline 300ms\n"
     "  mome evaluate --manifest test.tsv --task asr,avsr --rate 4,2 --noise babble.flac \\\n"
     "                --snr clean,0,-5 --seeds 1,2,3 --json result.json\n\n"
     "WER compares words in lower case as white space divides them; norm WER compares them without\n"
@@ -31,7 +32,10 @@ static const char help_text[] =
     "clip.\n"
     "ms/clip and RTF (time / length of the sound) are shares: all conditions of a clip are "
     "decoded\n"
-    "as one batch, its sounds and pictures are encoded once. --batch 1 measures each alone.\n\n";
+    "as one batch, its sounds and pictures are encoded once. --batch 1 measures each alone.\n"
+    "With --rate auto each clip and row is done alone, from decoded clip to text, and `held` is "
+    "the\n"
+    "share of clips that kept the limits; `auto,all` adds the fixed rates, measured likewise.\n\n";
 static const char help_more[] =
     "  --manifest TSV   the clips\n"
     "  --json FILE      write the result there, every hypothesis included: `mome compare A B` "
@@ -83,7 +87,7 @@ static void note_line(void *arg, const char *message)
 }
 
 /* Into the result's clips, and a line of the file. */
-static void utterance(void *arg, const struct utterance *u)
+static void utterance(void *arg, const struct evaluated *u)
 {
     struct run *run = arg;
     const struct condition *k = &run->conditions[u->condition];
@@ -137,7 +141,7 @@ static int start_experts(struct run *run, const struct session *s, int count, st
 
 /* ---- the result -------------------------------------------------------------------------- */
 
-static void fill_row(struct result *r, struct result_row *row, const struct score *s)
+static void fill_row(struct result *r, struct result_row *row, const struct score *s, bool limited)
 {
     const struct condition *k = &s->condition;
     const double clips = fmax(1, (double)(s->clips - s->failed)); /* that were read */
@@ -166,6 +170,7 @@ static void fill_row(struct result *r, struct result_row *row, const struct scor
         .seconds = s->seconds,
         .audio_seconds = s->audio_seconds,
         .rtf = s->audio_seconds > 0 ? s->seconds / s->audio_seconds : 0,
+        .held = limited ? (double)s->held / clips : NAN,
         .utterances = utterances,
         .utterance_count = s->clips,
     };
@@ -222,24 +227,28 @@ static void fill_head(struct result *r, const struct session *s, const struct ar
 
 static void print_table(const struct result *r, bool example)
 {
-    const bool seeds = r->seed_count > 1;
+    const bool seeds = r->seed_count > 1, limited = r->row_count && !isnan(r->rows[0].held);
     printf("task  rate    noise   %s   WER %%   95 %% interval  norm %%   CER %%   words  tokens  "
-           "TFLOPs  ms/clip     RTF  failed%s\n",
-           seeds ? "  seed" : "", example ? "  the first clip" : "");
+           "TFLOPs  ms/clip     RTF  failed%s%s\n",
+           seeds ? "  seed" : "", limited ? "  held %" : "", example ? "  the first clip" : "");
     for (int i = 0; i < r->row_count; i++) {
         const struct result_row *row = &r->rows[i];
-        char rate[SESSION_NAME], noise[SESSION_NAME], seed[SESSION_NAME] = "";
+        char rate[SESSION_NAME], noise[SESSION_NAME], seed[SESSION_NAME] = "",
+                                                      held[SESSION_NAME] = "";
         session_rate_name(rate, row->audio_rate, row->video_rate);
         session_noise_name(noise, row->snr_db);
         if (seeds)
             snprintf(seed, sizeof seed, "  %4lld", (long long)row->seed);
+        if (limited)
+            snprintf(held, sizeof held, "  %6.1f", 100 * row->held);
         printf("%-5s %-7s %-8s%s  %6.2f   %5.1f - %5.1f  %6.2f  %6.2f  %6lld  %6.1f  %6.3f  %7.1f  "
-               "%6.3f  %6lld  %s\n",
+               "%6.3f  %6lld%s  %s\n",
                task_name(row->task), rate, noise, seed, 100 * row->wer, 100 * row->wer_low,
                100 * row->wer_high, 100 * row->wer_normalised, 100 * row->cer,
                (long long)row->words, row->prompt_tokens, row->tflops,
                1e3 * row->seconds / fmax(1, (double)(row->clips - row->failed)), row->rtf,
-               (long long)row->failed, example && r->clip_count ? r->clips[0].hypotheses[i] : "");
+               (long long)row->failed, held,
+               example && r->clip_count ? r->clips[0].hypotheses[i] : "");
     }
 }
 
@@ -250,7 +259,7 @@ static int add_task(struct condition *list, int count, const struct session *s,
                     const struct arguments *a, enum task task, struct error *err)
 {
     const double clean = INFINITY;
-    int pairs[SESSION_MAX_PAIRS][2];
+    int pairs[SESSION_MAX_RUNS][2];
     int rates = session_rates(s, task, pairs, err);
     if (rates < 0)
         return rates;
@@ -258,11 +267,10 @@ static int add_task(struct condition *list, int count, const struct session *s,
         const double *snr = task_hears(task) ? &s->snrs[i] : &clean;
         for (int seed = 0; seed < (isfinite(*snr) ? a->seed_count : 1); seed++)
             for (int p = 0; p < rates; p++) {
-                count = conditions_add(list, count, MAX_CONDITIONS, s->recognizer, task,
-                                       pairs[p][0], pairs[p][1], snr, 1, err);
-                if (count < 0)
-                    return count;
-                list[count - 1].seed = (uint64_t)a->seeds[seed];
+                if (count == MAX_CONDITIONS)
+                    return error_set(err, ERROR_LIMIT, "more than %d combinations", MAX_CONDITIONS);
+                list[count++] = (struct condition){task, pairs[p][0], pairs[p][1], *snr,
+                                                   (uint64_t)a->seeds[seed]};
             }
     }
     return count;
@@ -298,6 +306,9 @@ static int run_conditions(struct run *run, struct session *s, struct arguments *
     a->options.report = report;
     a->options.utterance = utterance;
     a->options.arg = run;
+    a->options.pace = s->auto_rate ? &s->pace : NULL;
+    a->options.limits = s->limits;
+    a->options.may_drop_pictures = s->automatic;
     s->transcriber.batch = a->batch;
     int rc = a->experts ? start_experts(run, s, count, err) : 0;
     a->options.clip = a->experts ? use_experts : NULL;
@@ -307,7 +318,7 @@ static int run_conditions(struct run *run, struct session *s, struct arguments *
     if (rc)
         return rc;
     for (int i = 0; i < count; i++) {
-        fill_row(r, &r->rows[i], &scores[i]);
+        fill_row(r, &r->rows[i], &scores[i], s->auto_rate);
         score_release(&scores[i]);
     }
     fill_head(r, s, a);

@@ -21,6 +21,7 @@ static const struct {
 } commands[] = {
     {"transcribe", command_transcribe, "the words of clips, at any rate (sound, lips or both)"},
     {"evaluate", command_evaluate, "word error rates on a manifest, per task, rate and noise"},
+    {"bench", command_bench, "what each rate costs on this machine, and what it is worth"},
     {"compare", command_compare, "whether two evaluations differ by more than chance"},
     {"report", command_report, "tables and figures of evaluations, as one page"},
     {"prepare", command_prepare, "any folder of clips and text, made ready for training"},

@@ -22,10 +22,19 @@ const char session_help[] =
     "  --rate A,V       audio and video rate: how many encoder frames make one token of the LLM;\n"
     "                   low is accurate, high is fast. One number for asr or vsr. `all`: every "
     "rate\n"
-    "                   (default: the model's lowest)\n"
+    "                   (default: the model's lowest); `auto`: the richest within the limits "
+    "below\n"
     "  --any-rate       let --rate be one that the model was not trained at: frames are averaged "
     "at\n"
     "                   that rate and go through the nearest rate's projector; expect more errors\n"
+    "  --deadline T     choose the rate, segment by segment, so that a clip's text is there T "
+    "after\n"
+    "                   it is decoded: 300ms, 1.5s. Costs are measured once on this machine (kept "
+    "in\n"
+    "                   ~/.cache/mome) and followed while running; beams may become one; with\n"
+    "                   --task auto pictures may be passed over\n"
+    "  --rtf X          the same, within X times the length of the clip: 0.2\n"
+    "  --memory SIZE    the same, within so much memory: 800M, 2G\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
     "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
     "  --ctc-weight W   how much the projected tokens' own reading counts beside the LLM's, 0 to "
@@ -76,8 +85,10 @@ static int read_tasks(struct session *s, const char *list)
 
 static int read_rate(struct session *s, const char *text)
 {
-    s->all_rates = !strcmp(text, "all");
-    if (s->all_rates)
+    s->auto_rate = !strcmp(text, "auto") || !strcmp(text, "auto,all");
+    s->all_rates = !strcmp(text, "all") || !strcmp(text, "auto,all");
+    s->audio_rate = s->video_rate = 0;
+    if (s->all_rates || s->auto_rate)
         return 0;
     char copy[32];
     if (strlen(text) >= sizeof copy)
@@ -90,6 +101,46 @@ static int read_rate(struct session *s, const char *text)
         return -1;
     s->video_rate = s->audio_rate; /* one number: of whichever modality is used */
     return comma ? option_integer(&s->video_rate, comma, 1, 1000) : 0;
+}
+
+/* A number above 0 and one of the units, which come in pairs of a name and what it stands for. */
+static int read_quantity(double *value, const char *text, const char *const *units,
+                         const double *sizes, int count)
+{
+    const size_t length = strspn(text, "0123456789.");
+    char number[32];
+    if (!length || length >= sizeof number)
+        return -1;
+    memcpy(number, text, length);
+    number[length] = 0;
+    if (option_number(value, number) || !(*value > 0))
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (!strcmp(text + length, units[i])) {
+            *value *= sizes[i];
+            return 0;
+        }
+    return -1;
+}
+
+static int read_deadline(struct session *s, const char *text)
+{
+    static const char *const units[] = {"ms", "s"};
+    static const double sizes[] = {1e-3, 1};
+    return read_quantity(&s->limits.seconds, text, units, sizes, 2) || s->limits.seconds > 86400
+               ? -1
+               : 0;
+}
+
+static int read_memory(struct session *s, const char *text)
+{
+    static const char *const units[] = {"K", "M", "G"};
+    static const double sizes[] = {1 << 10, 1 << 20, 1 << 30};
+    double bytes;
+    if (read_quantity(&bytes, text, units, sizes, 3) || bytes > 0x1p50)
+        return -1;
+    s->limits.bytes = (int64_t)bytes;
+    return 0;
 }
 
 static int read_snrs(struct session *s, const char *list)
@@ -123,7 +174,18 @@ int session_option(struct session *s, const char *command, int option, char **ar
         takes = read_tasks(s, value) ? "--task takes auto, or some of asr,vsr,avsr, not" : NULL;
         break;
     case SESSION_RATE:
-        takes = read_rate(s, value) ? "--rate takes AUDIO,VIDEO or all, not" : NULL;
+        takes = read_rate(s, value) ? "--rate takes AUDIO,VIDEO, all or auto, not" : NULL;
+        break;
+    case SESSION_DEADLINE:
+        takes =
+            read_deadline(s, value) ? "--deadline takes a time such as 300ms or 1.5s, not" : NULL;
+        break;
+    case SESSION_RTF:
+        if (option_number(&s->limits.rtf, value) || !(s->limits.rtf > 0 && s->limits.rtf <= 1000))
+            takes = "--rtf takes a number above 0, not";
+        break;
+    case SESSION_MEMORY:
+        takes = read_memory(s, value) ? "--memory takes a size such as 800M or 2G, not" : NULL;
         break;
     case SESSION_ANY_RATE:
         s->any_rate = true;
@@ -184,15 +246,11 @@ int session_option(struct session *s, const char *command, int option, char **ar
     return takes ? command_usage(command, takes, value) : EXIT_GOOD;
 }
 
-/* models/tiny below the working folder, or beside the program's build folder. Caller frees. */
-static char *default_model(void)
+char *session_project_file(const char *name)
 {
-    const char *env = getenv("MOME_MODEL");
     struct stat st;
-    if (env && env[0])
-        return memory_strdup(env);
-    if (stat("models/tiny/config.json", &st) == 0)
-        return memory_strdup("models/tiny");
+    if (stat(name, &st) == 0)
+        return memory_strdup(name);
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     path[n > 0 ? n : 0] = 0;
@@ -201,7 +259,13 @@ static char *default_model(void)
         if (slash)
             *slash = 0;
     }
-    return file_join(path, "models/tiny");
+    return file_join(path, name);
+}
+
+static char *default_model(void)
+{
+    const char *env = getenv("MOME_MODEL");
+    return env && env[0] ? memory_strdup(env) : session_project_file("models/tiny");
 }
 
 bool model_folder(const char *path)
@@ -241,7 +305,7 @@ static int open_model(struct session *s, struct error *err)
         s->beam.ctc_weight = s->recognizer->config.ctc_weight;
     if (rc)
         return rc;
-    int able = 0, pairs[SESSION_MAX_PAIRS][2];
+    int able = 0, pairs[SESSION_MAX_RUNS][2];
     for (int task = 0; task < TASK_COUNT; task++)
         if (s->automatic || s->tasks[task])
             able += session_rates(s, (enum task)task, pairs, err) > 0;
@@ -272,8 +336,8 @@ static void warn_of_rates(const struct session *s)
     bool untrained = false;
     struct error none;
     for (int task = 0; task < TASK_COUNT && !untrained; task++) {
-        int pairs[SESSION_MAX_PAIRS][2];
-        if ((s->automatic || s->tasks[task]) &&
+        int pairs[SESSION_MAX_RUNS][2];
+        if ((s->automatic || s->tasks[task]) && !s->auto_rate &&
             session_rates(s, (enum task)task, pairs, &none) == 1)
             recognizer_check_rates(s->recognizer, (enum task)task, pairs[0][0], pairs[0][1], true,
                                    &untrained, &none);
@@ -283,6 +347,30 @@ static void warn_of_rates(const struct session *s)
                 "mome: %s: was not trained at --rate %d,%d; the nearest rate's projector is used, "
                 "expect more mistakes\n",
                 s->folder, s->audio_rate, s->video_rate);
+}
+
+/* Limits and --rate auto belong together. */
+static int check_limits(struct session *s, struct error *err)
+{
+    const char *limit = s->limits.seconds > 0 ? "--deadline"
+                        : s->limits.rtf > 0   ? "--rtf"
+                        : s->limits.bytes     ? "--memory"
+                                              : NULL;
+    if (limit && (s->audio_rate || (s->all_rates && !s->auto_rate)))
+        return error_set(err, ERROR_USAGE,
+                         "%s chooses the rate: it goes with --rate auto, not with a fixed one",
+                         limit);
+    if (s->auto_rate && !limit)
+        return error_set(err, ERROR_USAGE, "--rate auto needs --deadline, --rtf or --memory");
+    s->auto_rate = limit != NULL;
+    return 0;
+}
+
+static void note_pace(void *arg, const char *message)
+{
+    const struct session *s = arg;
+    if (!s->quiet)
+        fprintf(stderr, "mome: %s\n", message);
 }
 
 int session_open(struct session *s, struct error *err)
@@ -297,7 +385,9 @@ int session_open(struct session *s, struct error *err)
     if (s->beam.n_best > s->beam.beam)
         return error_set(err, ERROR_USAGE, "--n-best %d needs --beam %d or more", s->beam.n_best,
                          s->beam.n_best);
-    int rc = open_model(s, err);
+    int rc = check_limits(s, err);
+    if (!rc)
+        rc = open_model(s, err);
     enum precision precision = s->f32 ? PRECISION_F32 : PRECISION_BF16;
     if (!rc)
         rc = transcriber_init(&s->transcriber, s->recognizer, &device_cpu, precision, err);
@@ -307,6 +397,8 @@ int session_open(struct session *s, struct error *err)
         tune(s);
         warn_of_rates(s);
     }
+    if (!rc && s->auto_rate)
+        rc = pace_open(&s->pace, &s->transcriber, &s->beam, note_pace, s, err);
     return rc;
 }
 
@@ -332,7 +424,8 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
     int audio = s->audio_rate ? s->audio_rate : lowest(p->audio_rates, p->audio_rate_count);
     int video = s->video_rate ? s->video_rate : lowest(p->video_rates, p->video_rate_count);
     int count = 0;
-    if (!s->all_rates || !transcriber_can(s->recognizer, task)) {
+    const bool several = s->all_rates || s->auto_rate;
+    if (!several || !transcriber_can(s->recognizer, task)) {
         if (recognizer_check_rates(s->recognizer, task, audio, video, s->any_rate, NULL, err)) {
             struct error why = *err, none;
             bool possible =
@@ -344,7 +437,9 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
         pairs[0][1] = task_sees(task) ? video : 0;
         return 1;
     }
-    for (int i = 0; i < (task_hears(task) ? p->audio_rate_count : 1); i++) {
+    if (s->auto_rate)
+        pairs[count][0] = pairs[count][1] = 0, count++;
+    for (int i = 0; s->all_rates && i < (task_hears(task) ? p->audio_rate_count : 1); i++) {
         for (int j = 0; j < (task_sees(task) ? p->video_rate_count : 1); j++) {
             pairs[count][0] = task_hears(task) ? p->audio_rates[i] : 0;
             pairs[count++][1] = task_sees(task) ? p->video_rates[j] : 0;
@@ -353,10 +448,22 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
     return count;
 }
 
+struct pace_request session_request(const struct session *s, enum task task)
+{
+    return (struct pace_request){.task = task,
+                                 .may_drop_pictures =
+                                     s->automatic && s->recognizer->config.has_audio,
+                                 .beam = s->beam,
+                                 .limits = s->limits};
+}
+
 void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate)
 {
-    snprintf(name, SESSION_NAME, audio_rate && video_rate ? "%d,%d" : "%d",
-             audio_rate ? audio_rate : video_rate, video_rate);
+    if (!audio_rate && !video_rate)
+        snprintf(name, SESSION_NAME, "auto");
+    else
+        snprintf(name, SESSION_NAME, audio_rate && video_rate ? "%d,%d" : "%d",
+                 audio_rate ? audio_rate : video_rate, video_rate);
 }
 
 void session_noise_name(char name[SESSION_NAME], double snr_db)

@@ -5,6 +5,8 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
+#include "decode/pace_measure.h"
+#include "decode/pace_run.h"
 #include "decode/transcriber.h"
 #include "media/noise.h"
 
@@ -20,7 +22,9 @@ struct session {
     bool automatic;             /* --task auto: by what each file has */
     int audio_rate, video_rate; /* 0: see all_rates */
     bool all_rates;             /* --rate all */
-    bool any_rate;              /* --any-rate: also one that the model was not trained at */
+    bool auto_rate;             /* --rate auto: by the limits, one of which there is then */
+    struct pace_limits limits;
+    bool any_rate; /* --any-rate: also one that the model was not trained at */
     struct beam_options beam;
     const char *noise_path;
     double snrs[SESSION_MAX_SNRS]; /* INFINITY: clean */
@@ -33,6 +37,7 @@ struct session {
     struct recognizer *recognizer;
     struct transcriber transcriber;
     struct noise noise;
+    struct pace pace; /* where auto_rate */
 };
 
 /* For getopt_long: the shared options, then the command's own behind them. */
@@ -41,6 +46,9 @@ enum {
     SESSION_TASK,
     SESSION_RATE,
     SESSION_ANY_RATE,
+    SESSION_DEADLINE,
+    SESSION_RTF,
+    SESSION_MEMORY,
     SESSION_BEAM,
     SESSION_PENALTY,
     SESSION_CTC,
@@ -60,6 +68,9 @@ enum {
         {"rate", required_argument, NULL, SESSION_RATE},                                           \
         {"rates", required_argument, NULL, SESSION_RATE},                                          \
         {"any-rate", no_argument, NULL, SESSION_ANY_RATE},                                         \
+        {"deadline", required_argument, NULL, SESSION_DEADLINE},                                   \
+        {"rtf", required_argument, NULL, SESSION_RTF},                                             \
+        {"memory", required_argument, NULL, SESSION_MEMORY},                                       \
         {"beam", required_argument, NULL, SESSION_BEAM},                                           \
         {"length-penalty", required_argument, NULL, SESSION_PENALTY},                              \
         {"ctc-weight", required_argument, NULL, SESSION_CTC},                                      \
@@ -83,15 +94,24 @@ int session_open(struct session *s, struct error *err);
 void session_close(struct session *s);
 
 /* The rates to run a task at: all of the model's, those asked for, or the model's richest, as pairs
-   of (audio, video), 0 where the task lacks the modality; returns their number. A task or a rate
-   that the model has not: ERROR_UNSUPPORTED, naming model and rates. */
+   of (audio, video), 0 where the task lacks the modality; returns their number. Before them, where
+   auto_rate, the pair 0, 0, and alone unless all_rates. A task or a rate that the model has not:
+   ERROR_UNSUPPORTED, naming model and rates. */
 int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err);
+#define SESSION_MAX_RUNS (SESSION_MAX_PAIRS + 1) /* pairs that it gives at most */
+
+/* A clip for pace_run, at rates that are free. */
+struct pace_request session_request(const struct session *s, enum task task);
 
 /* Whether a path is a model folder of ours, well or damaged: with a config.json that is not one of
    Hugging Face's, which name the model's type. */
 bool model_folder(const char *path);
 
-/* "4,2" or "16", "clean" or "-5 dB", as tables show them. */
+/* A file of the project's: below the working folder, or beside the program's build folder. Freed by
+   memory_free; NULL: out of memory. */
+char *session_project_file(const char *name);
+
+/* "4,2" or "16" or "auto", "clean" or "-5 dB", as tables show them. */
 void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate);
 void session_noise_name(char name[SESSION_NAME], double snr_db);
 

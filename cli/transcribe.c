@@ -2,16 +2,10 @@
    many formats. */
 #include "base/memory.h"
 #include "cli/command.h"
-#include "cli/outputs.h"
-#include "cli/progress.h"
-#include "cli/session.h"
-#include "features/face.h"
-#include "media/media.h"
+#include "cli/transcribe.h"
+#include "decode/transcribe.h"
 #include "text/normalize.h"
-#include "text/text_json.h"
 
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +18,7 @@ static const char help_text[] =
     "  mome transcribe clip.mp4                    sound and lips, at the model's richest rate\n"
     "  mome transcribe clip.mp4 --rate 16,5        faster: fewer tokens\n"
     "  mome transcribe clip.mp4 --rate all         every rate, as a table\n"
+    "  mome transcribe clip.mp4 --deadline 300ms   the richest rate that is done by then\n"
     "  mome transcribe talk.mp4 -f srt >talk.srt   subtitles\n"
     "  mome transcribe talks/ -f srt,json -o out   out/NAME.srt and out/NAME.json of each\n"
     "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n\n"
@@ -42,29 +37,16 @@ static const char help_more[] =
     "  --json           a table's rows: an array of objects, one a result: file, task,\n"
     "                   audio_rate, video_rate, snr_db (null: clean), text, words (word, start,\n"
     "                   end in seconds, confidence 0 .. 1), score, prompt_tokens, media_tokens,\n"
-    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability)\n"
+    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability);\n"
+    "                   with --rate auto also seconds, late (a limit was not kept) and segments\n"
+    "                   (start, end, task, audio_rate, video_rate, beam); rates that differ\n"
+    "                   between segments are null\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Transcripts are whole or not\n"
     "there: Ctrl-C stops without one of the file that was being read. Exit code: 0 good, 1 a file\n"
     "or more failed, or stopped, 2 wrong usage.\n";
 
-struct transcribe {
-    struct session session;
-    struct face_finder *finder;
-    const char *debug_mouth;
-    struct inputs inputs;
-    struct outputs outputs;
-    bool writes;  /* into outputs; else results are printed, or go into json */
-    json_t *json; /* array, or NULL */
-    bool table;   /* several results a file */
-    int name;     /* width of the longest path */
-
-    bool asked; /* --progress */
-    struct progress progress;
-    char label[48], place[32]; /* of the file that is read */
-};
-
-static void remark(const struct transcribe *t, const char *path, const char *text)
+void transcribe_remark(const struct transcribe *t, const char *path, const char *text)
 {
     char line[1024];
     snprintf(line, sizeof line, "mome: %s: %s", path, text);
@@ -72,230 +54,121 @@ static void remark(const struct transcribe *t, const char *path, const char *tex
         progress_note(&t->progress, line);
 }
 
-static void say_task(const struct transcribe *t, const char *path, const struct clip *clip,
-                     enum task task)
-{
-    const struct recognizer_config *model = &t->session.recognizer->config;
-    if (!model->has_audio || !model->has_video)
-        return; /* no choice was made */
-    if (task == TASK_ASR)
-        remark(t, path,
-               clip->has_pictures ? "no face found: using the sound alone (asr)"
-                                  : "no pictures: using the sound alone (asr)");
-    else if (task == TASK_VSR)
-        remark(t, path, "no sound: using the lips alone (vsr)");
-}
+/* What was said in a file as it is found. */
+struct reading {
+    struct transcribe *t;
+    const struct input *input;
+    double duration; /* of the media, seconds; 0: not known */
+};
 
-static json_t *hypotheses_json(const struct transcript *out)
+static int print_utterance(struct reading *r, const struct utterance *u, struct error *err)
 {
-    json_t *list = json_array();
-    for (int i = 0; i < out->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "text", out->texts[i], "score",
-                                              out->hypotheses[i].score, "log_probability",
-                                              out->hypotheses[i].log_probability));
-    return list;
-}
-
-static json_t *words_json(const struct words *words)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < words->count; i++) {
-        const struct word *w = &words->list[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:f, s:f, s:f}", "word", w->text, "start", w->start,
-                                        "end", w->end, "confidence", w->confidence));
-    }
-    return list;
-}
-
-static void print_row(const struct transcribe *t, const char *path, enum task task,
-                      const int rates[2], double snr, double seconds, const struct transcript *out)
-{
-    char rate[SESSION_NAME], noise[SESSION_NAME];
-    session_rate_name(rate, rates[0], rates[1]);
-    session_noise_name(noise, snr);
-    printf("%-*s  %-4s  %-5s  %-7s  %6lld  %7.1f  %s\n", t->name, path, task_name(task), rate,
-           noise, (long long)out->prompt_tokens, 1e3 * seconds, out->text);
-}
-
-static double encode_seconds(const struct transcribe *t, enum task task)
-{
-    const struct loaded *x = t->session.transcriber.loaded;
-    return (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0);
-}
-
-static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
-                      double snr, const struct transcript *out)
-{
-    const double encode = encode_seconds(t, task);
-    progress_end(&t->progress);
-    if (t->json) {
-        json_t *o =
-            json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:f, s:I, s:I, s:f, s:f, s:o}", "file",
-                      text_json(path), "task", task_name(task), "audio_rate",
-                      rates[0] ? json_integer(rates[0]) : json_null(), "video_rate",
-                      rates[1] ? json_integer(rates[1]) : json_null(), "snr_db",
-                      isfinite(snr) ? json_real(snr) : json_null(), "text", out->text, "words",
-                      words_json(&out->words), "score", out->score, "prompt_tokens",
-                      (json_int_t)out->prompt_tokens, "media_tokens", (json_int_t)out->media_tokens,
-                      "encode_seconds", encode, "decode_seconds", out->decode_seconds, "n_best",
-                      hypotheses_json(out));
-        json_array_append_new(t->json, o);
-        return;
-    }
-    if (t->table)
-        print_row(t, path, task, rates, snr, encode + out->decode_seconds, out);
-    else if (t->inputs.count > 1)
-        printf("%-*s  %s\n", t->name, path, out->text);
-    else
-        printf("%s\n", out->text);
-    for (int i = 0; t->session.beam.n_best > 1 && i < out->count; i++)
-        printf("  %8.3f  %s\n", out->hypotheses[i].score, out->texts[i]);
-}
-
-static double clip_seconds(const struct clip *clip)
-{
-    return fmax((double)clip->samples / MEDIA_SAMPLE_RATE, (double)clip->frames / MEDIA_FPS);
-}
-
-/* The whole clip as one utterance, its words spread evenly over it. */
-static int make_utterance(struct utterance *u, const struct transcribe *t, const struct clip *clip,
-                          enum task task, const int rates[2], const struct transcript *out,
-                          struct error *err)
-{
-    const double seconds = clip_seconds(clip);
-    int count = 1, n = 0, rc = 0;
-    *u = (struct utterance){.end = seconds,
-                            .task = task,
-                            .audio_rate = rates[0],
-                            .video_rate = rates[1],
-                            .face = task_sees(task) ? 0 : -1,
-                            .media_tokens = out->media_tokens,
-                            .encode_seconds = encode_seconds(t, task),
-                            .decode_seconds = out->decode_seconds};
-    for (const char *at = out->text; *at; at++)
-        count += *at == ' ';
-    for (const char *at = out->text; !rc && *at; at += strspn(at, " "), n++) {
-        size_t length = strcspn(at, " ");
-        rc = words_add(&u->words, at, length, n * seconds / count, (n + 1) * seconds / count, 1,
-                       err);
-        at += length;
-    }
-    u->n_best = memory_new((size_t)out->count + 1, sizeof *u->n_best);
-    for (int i = 0; u->n_best && i < out->count; i++)
-        u->n_best[u->n_best_count++] =
-            (struct alternative){memory_strdup(out->texts[i]), out->hypotheses[i].score};
-    return rc;
-}
-
-static int run_pair(struct transcribe *t, const char *path, const struct clip *clip, enum task task,
-                    const int rates[2], double snr, struct error *err)
-{
-    struct transcript out;
-    struct utterance u = {0};
-    if (interrupted())
-        return error_set(err, ERROR_CANCELLED, "stopped");
-    int rc = transcriber_run(&t->session.transcriber, &out, task, rates[0], rates[1],
-                             &t->session.beam, err);
-    if (rc)
-        return rc;
-    if (t->writes)
-        rc = make_utterance(&u, t, clip, task, rates, &out, err);
-    else
-        print_one(t, path, task, rates, snr, &out);
-    if (!rc && t->writes)
-        rc = outputs_add(&t->outputs, &u, err);
-    if (!rc && !t->table)
-        progress_media(&t->progress, clip_seconds(clip), clip_seconds(clip), t->place);
-    utterance_release(&u);
-    transcript_release(&out);
-    return rc;
-}
-
-static int run_task(struct transcribe *t, const char *path, const struct clip *clip, enum task task,
-                    double snr, struct error *err)
-{
-    int pairs[SESSION_MAX_PAIRS][2];
-    int count = session_rates(&t->session, task, pairs, err);
-    int rc = count < 0 ? count : transcriber_load(&t->session.transcriber, clip, task, err);
-    for (int i = 0; !rc && i < count; i++)
-        rc = run_pair(t, path, clip, task, pairs[i], snr, err);
-    return rc;
-}
-
-/* At every noise level; noise goes into the clean sound, which is put back behind each. */
-static int run_levels(struct transcribe *t, const char *path, struct clip *clip, enum task task,
-                      struct error *err)
-{
-    const struct session *s = &t->session;
-    const size_t size = (size_t)clip->samples * sizeof *clip->pcm;
-    int levels = task_hears(task) ? s->snr_count : 1, rc = 0;
-    float *clean = clip->pcm;
-    float *noisy = memory_new((size_t)clip->samples + 1, sizeof *noisy);
-    if (!noisy)
+    const struct transcribe *t = r->t;
+    char *text = utterance_text(u);
+    if (!text)
         return error_set(err, ERROR_MEMORY, "out of memory");
-    for (int i = 0; !rc && i < levels; i++) {
-        double snr = task_hears(task) ? s->snrs[i] : INFINITY;
-        if (isfinite(snr) && size) {
-            memcpy(noisy, clean, size);
-            noise_mix(noisy, clip->samples, &s->noise, snr, 1);
-            clip->pcm = noisy;
-        }
-        rc = run_task(t, path, clip, task, snr, err);
-        clip->pcm = clean;
-    }
-    memory_free(noisy);
-    return rc;
+    if (t->inputs.count > 1)
+        printf("%-*s  %s\n", t->name, r->input->path, text);
+    else
+        printf("%s\n", text);
+    for (int i = 0; t->session.beam.n_best > 1 && i < u->n_best_count; i++)
+        printf("  %8.3f  %s\n", u->n_best[i].score, u->n_best[i].text);
+    fflush(stdout);
+    memory_free(text);
+    return 0;
 }
 
-static int run_tasks(struct transcribe *t, const char *path, struct clip *clip, struct error *err)
+/* Says from when on which modality is missing, where that changes. */
+static void say_fallback(const struct transcribe *t, const struct input *input,
+                         const struct utterance *u)
 {
-    const struct session *s = &t->session;
-    int rc = 0;
-    if (s->automatic) {
-        enum task task = transcriber_task(clip, s->recognizer);
-        say_task(t, path, clip, task);
-        return run_levels(t, path, clip, task, err);
-    }
-    for (int task = 0; !rc && task < TASK_COUNT; task++)
+    static const char *const what[FALLBACK_COUNT] = {
+        [FALLBACK_NO_SOUND] = "no voice to be heard: using the lips alone (vsr)",
+        [FALLBACK_DROWNED] = "the sound is drowned in noise: using the lips alone (vsr)",
+        [FALLBACK_NO_FACE] = "no speaking face to be seen: using the sound alone (asr)",
+    };
+    char text[128];
+    if (!what[u->fallback])
+        return;
+    snprintf(text, sizeof text, "%.1f s: %s", u->start, what[u->fallback]);
+    transcribe_remark(t, input->path, text);
+}
+
+static int on_utterance(void *arg, struct utterance *u, struct error *err)
+{
+    struct reading *r = arg;
+    struct transcribe *t = r->t;
+    if (!t->writes)
+        progress_end(&t->progress);
+    say_fallback(t, r->input, u);
+    return t->writes ? outputs_add(&t->outputs, u, err) : print_utterance(r, u, err);
+}
+
+static int on_progress(void *arg, double seconds, double total)
+{
+    struct reading *r = arg;
+    progress_media(&r->t->progress, seconds, total, r->t->place);
+    return interrupted();
+}
+
+static struct stream_options stream_options(struct transcribe *t, struct error *err)
+{
+    struct session *s = &t->session;
+    struct stream_options o = {.automatic = s->automatic, .beam = s->beam, .face = t->face};
+    for (int task = 0; task < TASK_COUNT; task++)
         if (s->tasks[task])
-            rc = run_levels(t, path, clip, (enum task)task, err);
+            o.task = (enum task)task;
+    o.sound = s->recognizer->config.has_audio && (s->automatic || task_hears(o.task));
+    o.pictures = s->recognizer->config.has_video && (s->automatic || task_sees(o.task));
+    int pairs[SESSION_MAX_RUNS][2];
+    const enum task widest = !s->automatic ? o.task
+                             : o.sound     ? (o.pictures ? TASK_AVSR : TASK_ASR)
+                                           : TASK_VSR;
+    if (s->auto_rate) {
+        o.pace = &s->pace;
+        o.limits = s->limits;
+    } else if (session_rates(s, widest, pairs, err) > 0) {
+        o.audio_rate = pairs[0][0];
+        o.video_rate = pairs[0][1];
+    }
+    return o;
+}
+
+static int read_media(struct transcribe *t, const struct input *input, struct error *err)
+{
+    struct reading reading = {.t = t, .input = input};
+    struct transcribed what;
+    const struct transcribe_options options = {.stream = stream_options(t, err),
+                                               .finder = t->finder,
+                                               .utterance = on_utterance,
+                                               .progress = on_progress,
+                                               .arg = &reading};
+    int rc = transcribe_file(&t->session.transcriber, &what, input->path, &options, err);
+    if (!rc && !what.heard && !what.saw)
+        transcribe_remark(t, input->path, "nobody speaks in it");
     return rc;
 }
 
-static int transcribe_file(struct transcribe *t, const char *path, struct error *err)
+static int transcribe_media(struct transcribe *t, const struct input *input, struct error *err)
 {
     const struct session *s = &t->session;
-    bool sees = s->automatic || s->tasks[TASK_VSR] || s->tasks[TASK_AVSR];
-    const struct clip_options options = {.no_pictures = !sees || !s->recognizer->config.has_video,
-                                         .finder = t->finder,
-                                         .debug_mouth = t->debug_mouth};
-    struct clip clip;
-    int rc = clip_load(&clip, path, &options, err);
-    if (rc == ERROR_NO_STREAM && !sees)
-        rc = error_set(err, rc, "%s: no sound in it, which asr needs: try --task vsr", path);
-    if (!rc) {
-        progress_media(&t->progress, 0, clip_seconds(&clip), t->place);
-        rc = run_tasks(t, path, &clip, err);
-    }
-    if (rc && !strstr(err->message, path))
-        error_prefix(err, "%s", path);
-    clip_release(&clip);
-    return rc;
+    bool whole = t->table || t->json || t->debug_mouth || s->noise_path;
+    return whole ? transcribe_clip(t, input->path, err) : read_media(t, input, err);
 }
 
 /* A file into its outputs, which are whole afterwards or not there. */
 static int transcribe_input(struct transcribe *t, const struct input *input, struct error *err)
 {
     if (!t->writes)
-        return transcribe_file(t, input->path, err);
+        return transcribe_media(t, input, err);
     int rc = outputs_open(&t->outputs, input, err);
     if (!rc && !t->outputs.open_count) {
-        remark(t, input->path, "its transcripts are there already (--force replaces them)");
+        transcribe_remark(t, input->path,
+                          "its transcripts are there already (--force replaces them)");
         return 0;
     }
     if (!rc)
-        rc = transcribe_file(t, input->path, err);
+        rc = transcribe_media(t, input, err);
     if (!rc)
         rc = outputs_commit(&t->outputs, err);
     outputs_abandon(&t->outputs);
@@ -448,7 +321,7 @@ static int read_arguments(struct transcribe *t, int argc, char **argv, bool *hel
 
 int command_transcribe(int argc, char **argv)
 {
-    struct transcribe t = {0};
+    struct transcribe t = {.face = -1};
     struct error err = {0};
     bool help = false;
     session_init(&t.session);

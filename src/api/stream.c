@@ -269,11 +269,11 @@ int mome_stream_file(mome_stream *s, const char *path)
 {
     struct error err = {0};
     struct transcribed what;
-    const struct transcribe options = {.stream = s->inner,
-                                       .finder = s->model->finder,
-                                       .utterance = on_utterance,
-                                       .progress = on_progress,
-                                       .arg = s};
+    const struct transcribe_options options = {.stream = s->inner,
+                                               .finder = s->model->finder,
+                                               .utterance = on_utterance,
+                                               .progress = on_progress,
+                                               .arg = s};
     int rc = begin(s, &err);
     if (!rc && s->stream)
         rc = error_set(&err, ERROR_USAGE, "mome_stream_file: something was pushed before");

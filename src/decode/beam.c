@@ -439,14 +439,14 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
         struct span rows = filled.spans[i];
         last[i] = (int32_t)(rows.start + rows.length - 1);
         b->found[i].prompt_tokens = b->cache.slot[i].length;
-        b->found[i].seconds = seconds * (double)b->found[i].prompt_tokens / (double)filled.tokens;
+        b->found[i].prefill_seconds =
+            seconds * (double)b->found[i].prompt_tokens / (double)filled.tokens;
+        b->found[i].seconds = b->found[i].prefill_seconds;
     }
     return op_gather_rows(c, filled.logits, last, b->count);
 }
 
-/* The rate that CTC reads a request's sound or pictures at: its own, or where that gives fewer than
-   BEAM_CTC_ROWS rows a second, the coarsest of the model's that gives as many; 0: none does. */
-static int ctc_rate(const struct recognizer *r, bool video, int rate)
+int beam_ctc_rate(const struct recognizer *r, bool video, int rate)
 {
     const struct projector_config *p = &r->config.projector;
     const int *rates = video ? p->video_rates : p->audio_rates;
@@ -468,7 +468,7 @@ static int read_ctc(struct batch *b, struct recognizer *r, struct compute *c,
     for (int i = 0; !rc && i < b->count; i++) {
         const struct request *q = &requests[i];
         const bool video = !task_hears(q->task);
-        const int rate = ctc_rate(r, video, video ? q->video_rate : q->audio_rate);
+        const int rate = beam_ctc_rate(r, video, video ? q->video_rate : q->audio_rate);
         const struct span span = video ? q->video : q->audio;
         if (!rate || span.length < rate)
             continue;

@@ -50,6 +50,7 @@ struct found {
     int64_t step_rows, step_keys;  /* rows after that, and the keys that they saw, added up */
     double
         seconds; /* of the whole batch's: by its rows in the prefill, by its beams in the steps */
+    double prefill_seconds; /* of them */
 };
 
 /* found[count], released by found_release; nothing to release where it fails. ctc NULL: the LLM
@@ -58,6 +59,9 @@ int beam_search(struct found *found, struct recognizer *r, struct compute *c,
                 struct tensor *audio_states, struct tensor *video_states,
                 const struct request *requests, int count, const struct ctc_head *ctc,
                 const struct beam_options *options, struct error *err);
+/* The rate that CTC reads a request's sound or pictures at: its own, or where that gives fewer than
+   BEAM_CTC_ROWS rows a second, the coarsest of the model's that gives as many; 0: none does. */
+int beam_ctc_rate(const struct recognizer *r, bool video, int rate);
 void found_release(struct found *f); /* also fine on a zeroed struct */
 void hypothesis_release(struct hypothesis *h);
 

@@ -24,25 +24,19 @@
 #ifndef DECODE_STREAM_H
 #define DECODE_STREAM_H
 
+#include "decode/pace_run.h"
 #include "decode/transcriber.h"
 #include "decode/utterance.h"
 
 struct stream;
 
-/* What decides the rates of a span that is about to be decoded, where the caller wants that: may
-   change the rates of *job (and drop its pictures: TASK_AVSR to TASK_ASR). */
-struct stream_rates {
-    int (*choose)(void *arg, struct job *job, double sound_seconds, double picture_seconds,
-                  struct error *err);
-    void *arg;
-};
-
 struct stream_options {
     bool sound, pictures;       /* will be pushed */
     bool automatic;             /* each span by what is in it; else `task`, as far as that can be */
     enum task task;             /* looked at unless automatic */
-    int audio_rate, video_rate; /* of the model's; looked at unless rates.choose */
-    struct stream_rates rates;
+    int audio_rate, video_rate; /* of the model's; with pace 0: any */
+    struct pace *pace;          /* borrowed: each utterance at the richest rates within limits */
+    struct pace_limits limits;
     struct beam_options beam;
     double pause_seconds; /* of silence that end an utterance; 0: 0.6 for a model of short
                              utterances to 1.0 for one of 30 s */

@@ -17,6 +17,9 @@ struct piece {
     struct job job;
     enum fallback fallback;
     int face;
+    struct transcript out; /* once it is decoded */
+    double encode_seconds;
+    bool late;
 };
 
 /* ---- which modality ------------------------------------------------------------------------ */
@@ -105,15 +108,13 @@ static int prepare(struct piece *p, struct stream *s, const struct endpoint_span
     }
     p->job.audio_rate = task_hears(p->job.task) ? s->options.audio_rate : 0;
     p->job.video_rate = task_sees(p->job.task) ? s->options.video_rate : 0;
-    const struct stream_rates *rates = &s->options.rates;
-    double sound = (double)p->clip.samples / MEDIA_SAMPLE_RATE;
-    double pictures = (double)p->clip.frames / MEDIA_FPS;
-    return rates->choose ? rates->choose(rates->arg, &p->job, sound, pictures, err) : 0;
+    return 0;
 }
 
 static void piece_release(struct piece *p)
 {
     memory_free(p->clip.mouth);
+    transcript_release(&p->out);
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -131,10 +132,8 @@ static int take_n_best(struct utterance *u, struct transcript *from, struct erro
     return 0;
 }
 
-static int fill(struct utterance *u, const struct piece *p, const struct transcriber *t,
-                struct transcript *from, struct error *err)
+static int fill(struct utterance *u, struct piece *p, struct error *err)
 {
-    const struct loaded *l = &t->loaded[p->job.loaded];
     const double start = (double)p->span.start / MEDIA_FPS;
     *u = (struct utterance){
         .start = start,
@@ -144,17 +143,18 @@ static int fill(struct utterance *u, const struct piece *p, const struct transcr
         .audio_rate = task_hears(p->job.task) ? p->job.audio_rate : 0,
         .video_rate = task_sees(p->job.task) ? p->job.video_rate : 0,
         .face = task_sees(p->job.task) ? p->face : -1,
-        .words = from->words,
-        .media_tokens = from->media_tokens,
-        .encode_seconds = l->audio_seconds + l->video_seconds,
-        .decode_seconds = from->decode_seconds,
+        .words = p->out.words,
+        .media_tokens = p->out.media_tokens,
+        .encode_seconds = p->encode_seconds,
+        .decode_seconds = p->out.decode_seconds,
+        .late = p->late,
     };
-    from->words = (struct words){0};
+    p->out.words = (struct words){0};
     for (int i = 0; i < u->words.count; i++) {
         u->words.list[i].start += start;
         u->words.list[i].end += start;
     }
-    return take_n_best(u, from, err);
+    return take_n_best(u, &p->out, err);
 }
 
 static int finish_utterance(struct stream *s, struct utterance *u, struct error *err)
@@ -198,11 +198,12 @@ int stream_release_held(struct stream *s, struct error *err)
 
 /* ---- decoding ------------------------------------------------------------------------------ */
 
-static int decode(struct transcriber *t, struct piece *pieces, struct transcript *out, int count,
-                  struct error *err)
+/* Several spans as one batch. */
+static int decode_all(struct transcriber *t, struct piece *pieces, int count, struct error *err)
 {
     struct job *jobs = memory_new((size_t)count, sizeof *jobs);
-    int rc = jobs ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    struct transcript *out = memory_new((size_t)count, sizeof *out);
+    int rc = jobs && out ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
     transcriber_forget(t);
     for (int i = 0; !rc && i < count; i++) {
         int loaded = transcriber_add(t, &pieces[i].clip, pieces[i].job.task, err);
@@ -212,14 +213,60 @@ static int decode(struct transcriber *t, struct piece *pieces, struct transcript
     }
     if (!rc)
         rc = transcriber_run_all(t, out, jobs, count, &pieces[0].stream->options.beam, err);
+    for (int i = 0; !rc && i < count; i++) {
+        const struct loaded *l = &t->loaded[jobs[i].loaded];
+        pieces[i].out = out[i];
+        pieces[i].encode_seconds = l->audio_seconds + l->video_seconds;
+    }
+    memory_free(out);
     memory_free(jobs);
     return rc;
 }
 
-static bool same_search(const struct beam_options *a, const struct beam_options *b)
+/* One span within its stream's limits. */
+static int decode_paced(struct transcriber *t, struct piece *p, struct error *err)
 {
-    return a->beam == b->beam && a->n_best == b->n_best && a->max_tokens == b->max_tokens &&
-           a->length_penalty == b->length_penalty && a->ctc_weight == b->ctc_weight;
+    const struct stream_options *o = &p->stream->options;
+    const struct pace_request request = {.task = p->job.task,
+                                         .may_drop_pictures = o->automatic,
+                                         .audio_rate = o->audio_rate,
+                                         .video_rate = o->video_rate,
+                                         .beam = o->beam,
+                                         .limits = o->limits};
+    struct paced paced;
+    int rc = pace_run(o->pace, &paced, t, &p->clip, &request, err);
+    if (rc)
+        return rc;
+    if (paced.count) {
+        const struct pace_plan *plan = &paced.segments[0].plan;
+        p->job.task = plan->task;
+        p->job.audio_rate = plan->audio_rate;
+        p->job.video_rate = plan->video_rate;
+    }
+    p->encode_seconds = paced.encode_seconds;
+    p->late = paced.late;
+    p->out = paced.transcript;
+    paced.transcript = (struct transcript){0};
+    paced_release(&paced);
+    return 0;
+}
+
+static int decode(struct transcriber *t, struct piece *pieces, int count, struct error *err)
+{
+    if (!pieces[0].stream->options.pace)
+        return decode_all(t, pieces, count, err);
+    int rc = 0;
+    for (int i = 0; !rc && i < count; i++)
+        rc = decode_paced(t, &pieces[i], err);
+    return rc;
+}
+
+static bool same_search(const struct stream_options *x, const struct stream_options *y)
+{
+    const struct beam_options *a = &x->beam, *b = &y->beam;
+    return !x->pace == !y->pace && a->beam == b->beam && a->n_best == b->n_best &&
+           a->max_tokens == b->max_tokens && a->length_penalty == b->length_penalty &&
+           a->ctc_weight == b->ctc_weight;
 }
 
 /* The streams whose next spans go together: those that search alike. */
@@ -229,7 +276,7 @@ static int gather(struct piece *pieces, struct stream *const *streams, int count
     int n = 0;
     for (int i = 0; !*rc && i < count; i++)
         if (streams[i]->span_count &&
-            (!n || same_search(&streams[i]->options.beam, &pieces[0].stream->options.beam)))
+            (!n || same_search(&streams[i]->options, &pieces[0].stream->options)))
             *rc = prepare(&pieces[n++], streams[i], &streams[i]->spans[0], err);
     return n;
 }
@@ -243,25 +290,21 @@ int streams_decode(struct transcriber *t, struct stream *const *streams, int cou
                    struct error *err)
 {
     struct piece *pieces = memory_new((size_t)count, sizeof *pieces);
-    struct transcript *out = memory_new((size_t)count, sizeof *out);
-    int rc = pieces && out ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    int rc = pieces ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
     int n = rc ? 0 : gather(pieces, streams, count, &rc, err);
     if (!rc && n)
-        rc = decode(t, pieces, out, n, err);
+        rc = decode(t, pieces, n, err);
     for (int i = 0; !rc && i < n; i++) {
         struct utterance u;
-        rc = fill(&u, &pieces[i], t, &out[i], err);
+        rc = fill(&u, &pieces[i], err);
         rc = rc ? rc : deliver(pieces[i].stream, &u, &pieces[i].span, err);
         if (rc)
             utterance_release(&u);
         drop_span(pieces[i].stream);
         rc = rc ? rc : stream_release_held(pieces[i].stream, err);
     }
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         piece_release(&pieces[i]);
-        transcript_release(&out[i]);
-    }
-    memory_free(out);
     memory_free(pieces);
     return rc;
 }
@@ -270,7 +313,6 @@ int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u,
 {
     struct endpoint_span span;
     struct piece piece;
-    struct transcript out = {0};
     *u = (struct utterance){0};
     if (!endpoint_open(s->endpoint, &span))
         return 0;
@@ -279,9 +321,8 @@ int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u,
     if (span.count > s->longest)
         span.count = s->longest;
     int rc = prepare(&piece, s, &span, err);
-    rc = rc ? rc : decode(t, &piece, &out, 1, err);
-    rc = rc ? rc : fill(u, &piece, t, &out, err);
+    rc = rc ? rc : decode(t, &piece, 1, err);
+    rc = rc ? rc : fill(u, &piece, err);
     piece_release(&piece);
-    transcript_release(&out);
     return rc;
 }

@@ -5,7 +5,7 @@
 struct work {
     struct transcriber *transcriber;
     struct stream *stream;
-    const struct transcribe *options;
+    const struct transcribe_options *options;
     double total; /* seconds; 0: not known */
 };
 
@@ -27,7 +27,7 @@ static int drain(struct work *w, struct error *err)
 
 static int report(const struct work *w, struct error *err)
 {
-    const struct transcribe *o = w->options;
+    const struct transcribe_options *o = w->options;
     return o->progress && o->progress(o->arg, stream_seconds(w->stream), w->total)
                ? error_set(err, ERROR_CANCELLED, "stopped")
                : 0;
@@ -89,7 +89,7 @@ static int check_face(const struct transcribed *what, const struct stream_option
 }
 
 int transcribe_file(struct transcriber *t, struct transcribed *what, const char *path,
-                    const struct transcribe *options, struct error *err)
+                    const struct transcribe_options *options, struct error *err)
 {
     struct stream_options o = options->stream;
     const struct media_options media_options = {.no_sound = !o.sound, .no_pictures = !o.pictures};

@@ -6,7 +6,7 @@
 
 #include "decode/stream.h"
 
-struct transcribe {
+struct transcribe_options {
     struct stream_options stream; /* sound, pictures: false leaves them out */
     struct face_finder *finder;   /* borrowed */
     /* Each utterance, in the order of time; what is left of it is released afterwards. Not 0 ends
@@ -27,6 +27,6 @@ struct transcribed {
 /* path "-" is standard input. ERROR_NO_STREAM, ERROR_NO_FACE: the file has nothing that the task
    could use. */
 int transcribe_file(struct transcriber *t, struct transcribed *what, const char *path,
-                    const struct transcribe *options, struct error *err);
+                    const struct transcribe_options *options, struct error *err);
 
 #endif

@@ -188,8 +188,15 @@ void transcriber_forget(struct transcriber *t)
     arena_rewind(&t->arena, 0);
 }
 
-/* Whether the clip has what the task needs. */
-static int check_streams(const struct clip *clip, enum task task, struct error *err)
+int transcriber_shrink(struct transcriber *t, struct error *err)
+{
+    const size_t limit = t->arena.limit;
+    transcriber_forget(t);
+    arena_release(&t->arena);
+    return arena_init(&t->arena, limit, err);
+}
+
+int transcriber_check(const struct clip *clip, enum task task, struct error *err)
 {
     if (task_hears(task) && !clip->has_sound)
         return error_set(err, ERROR_NO_STREAM, "no sound in it, which %s needs: try --task vsr",
@@ -243,7 +250,7 @@ int transcriber_add(struct transcriber *t, const struct clip *clip, enum task ta
                     struct error *err)
 {
     struct loaded l;
-    int rc = check_streams(clip, task, err);
+    int rc = transcriber_check(clip, task, err);
     if (!rc)
         rc = cut(t, &l, clip, task, err);
     for (int i = 0; !rc && i < l.segments; i++) {

@@ -79,13 +79,14 @@ struct transcript {
     struct hypothesis *hypotheses; /* [count], of the last segment where there are several; owned */
     char **texts;                  /* [count], of the hypotheses; owned */
     int count;
-    double score;          /* sum over segments of the best scores */
-    int64_t prompt_tokens; /* rows into the LLM before the first new token */
-    int64_t media_tokens;  /* of them from sound and pictures */
-    int64_t ctc_rows;      /* rows that CTC read */
-    int64_t step_rows;     /* rows after those of the prompt */
-    int64_t keys;          /* that all those rows saw, added up */
-    double decode_seconds; /* projectors and LLM; of a batch, its share (decode/beam.h) */
+    double score;           /* sum over segments of the best scores */
+    int64_t prompt_tokens;  /* rows into the LLM before the first new token */
+    int64_t media_tokens;   /* of them from sound and pictures */
+    int64_t ctc_rows;       /* rows that CTC read */
+    int64_t step_rows;      /* rows after those of the prompt */
+    int64_t keys;           /* that all those rows saw, added up */
+    double decode_seconds;  /* projectors and LLM; of a batch, its share (decode/beam.h) */
+    double prefill_seconds; /* of them, projectors and the prompt */
 };
 
 int transcriber_init(struct transcriber *t, struct recognizer *r, const struct device *device,
@@ -100,6 +101,8 @@ int64_t transcriber_longest(const struct recognizer_config *config);
 int64_t transcriber_window(const struct recognizer_config *config);
 /* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
+/* Whether the clip has what the task needs: 0, or why not. */
+int transcriber_check(const struct clip *clip, enum task task, struct error *err);
 
 /* Encodes the streams that the task needs; what was loaded before is gone. */
 int transcriber_load(struct transcriber *t, const struct clip *clip, enum task task,
@@ -110,6 +113,8 @@ int transcriber_load(struct transcriber *t, const struct clip *clip, enum task t
 int transcriber_add(struct transcriber *t, const struct clip *clip, enum task task,
                     struct error *err);
 void transcriber_forget(struct transcriber *t); /* what is loaded */
+/* Forgets it, and gives the memory back to the system that the largest of it took. */
+int transcriber_shrink(struct transcriber *t, struct error *err);
 
 int transcriber_run(struct transcriber *t, struct transcript *out, enum task task, int audio_rate,
                     int video_rate, const struct beam_options *options, struct error *err);

@@ -138,6 +138,7 @@ static int take_found(struct transcriber *t, struct transcript *out, struct foun
     out->step_rows += found->step_rows;
     out->keys += found->prompt_tokens * (found->prompt_tokens + 1) / 2 + found->step_keys;
     out->decode_seconds += found->seconds;
+    out->prefill_seconds += found->prefill_seconds;
     for (int i = 0; i < found->count; i++) {
         out->hypotheses[i] = found->hypotheses[i];
         found->hypotheses[i] = (struct hypothesis){0};

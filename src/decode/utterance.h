@@ -8,6 +8,7 @@
 #include "text/prompt.h"
 #include "text/words.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum fallback {
@@ -34,6 +35,7 @@ struct utterance {
     int n_best_count;
     int64_t media_tokens;                  /* that the LLM read of sound and pictures */
     double encode_seconds, decode_seconds; /* it took */
+    bool late;                             /* more than its limits allow (decode/pace_run) */
 };
 
 /* "drowned", "no_face", ..; NULL where nothing is to say. */

@@ -99,10 +99,34 @@ static int add_utterance(struct run *run, int condition, const char *hypothesis,
     wer_add(&s->characters, &characters);
     wer_add(&s->normalised, &normalised);
     s->utterances[s->clips++] = words;
-    const struct utterance told = {run->entry, run->index, run->seconds, condition, hypothesis};
+    const struct evaluated told = {run->entry, run->index, run->seconds, condition, hypothesis};
     if (run->options->utterance)
         run->options->utterance(run->options->arg, &told);
     return 0;
+}
+
+/* Operations of the encoders and projectors on a segment. */
+static double input_flops(const struct recognizer_config *config, const struct pace_segment *s)
+{
+    const struct pace_plan *plan = &s->plan;
+    double sum = 0;
+    if (task_hears(plan->task))
+        sum += cost_audio_encoder(config, s->audio_rows) +
+               cost_projector(config, false, plan->audio_rate, s->audio_states / plan->audio_rate);
+    if (task_sees(plan->task))
+        sum += cost_video_encoder(config, s->video_rows) +
+               cost_projector(config, true, plan->video_rate, s->video_rows / plan->video_rate);
+    return sum;
+}
+
+/* Those of the LLM. */
+static double llm_flops(const struct recognizer_config *config, const struct transcript *out,
+                        int segments)
+{
+    const struct llm_work work = {.rows = out->prompt_tokens + out->step_rows,
+                                  .keys = out->keys,
+                                  .heads = segments + out->step_rows + out->ctc_rows};
+    return cost_llm(config, &work);
 }
 
 /* Operations of a job, encoders included. */
@@ -111,19 +135,16 @@ static double job_flops(const struct transcriber *t, const struct job *job,
 {
     const struct recognizer_config *config = &t->recognizer->config;
     const struct loaded *l = &t->loaded[job->loaded];
-    struct llm_work work = {.rows = out->prompt_tokens + out->step_rows,
-                            .keys = out->keys,
-                            .heads = l->segments + out->step_rows + out->ctc_rows};
-    double sum = cost_llm(config, &work);
+    double sum = llm_flops(config, out, l->segments);
     for (int i = 0; i < l->segments; i++) {
-        if (task_hears(job->task))
-            sum += cost_audio_encoder(config, l->audio[i]->rows) +
-                   cost_projector(config, false, job->audio_rate,
-                                  l->audio_states[i] / job->audio_rate);
-        if (task_sees(job->task))
-            sum +=
-                cost_video_encoder(config, l->video[i]->rows) +
-                cost_projector(config, true, job->video_rate, l->video[i]->rows / job->video_rate);
+        const struct pace_segment s = {.plan = {.task = job->task,
+                                                .audio_rate = job->audio_rate,
+                                                .video_rate = job->video_rate},
+                                       .audio_rows = task_hears(job->task) ? l->audio[i]->rows : 0,
+                                       .audio_states =
+                                           task_hears(job->task) ? l->audio_states[i] : 0,
+                                       .video_rows = task_sees(job->task) ? l->video[i]->rows : 0};
+        sum += input_flops(config, &s);
     }
     return sum;
 }
@@ -243,6 +264,49 @@ static int score_group(struct run *run, const struct clip *clip, int from, int t
     return rc;
 }
 
+/* The clip at one condition, by itself and within the limits. */
+static int score_paced(struct run *run, const struct clip *clip, int i, char *note,
+                       size_t note_size, struct error *err)
+{
+    const struct condition *k = condition_of(run, i);
+    const struct evaluate_options *o = run->options;
+    const struct recognizer_config *config = &run->t->recognizer->config;
+    const struct pace_request request = {.task = k->task,
+                                         .may_drop_pictures = o->may_drop_pictures &&
+                                                              !k->audio_rate && !k->video_rate,
+                                         .audio_rate = k->audio_rate,
+                                         .video_rate = k->video_rate,
+                                         .beam = o->beam,
+                                         .limits = o->limits};
+    struct score *s = &run->scores[i];
+    struct paced paced;
+    struct clip view;
+    int rc = noisy_view(&view, clip, run, i, i, err);
+    if (!rc)
+        rc = pace_run(o->pace, &paced, run->t, &view, &request, err);
+    memory_free(run->sounds[i]);
+    run->sounds[i] = NULL;
+    if (rc == ERROR_MEMORY)
+        return rc;
+    if (rc) {
+        if (!note[0])
+            snprintf(note, note_size, "%s: %s", run->entry->path, err->message);
+        s->failed++;
+        return add_utterance(run, i, "", err);
+    }
+    s->prompt_tokens += paced.transcript.prompt_tokens;
+    s->media_tokens += paced.transcript.media_tokens;
+    s->seconds += paced.seconds;
+    s->audio_seconds += run->seconds;
+    s->held += !paced.late;
+    s->flops += llm_flops(config, &paced.transcript, paced.count);
+    for (int n = 0; n < paced.count; n++)
+        s->flops += input_flops(config, &paced.segments[n]);
+    rc = add_utterance(run, i, paced.transcript.text, err);
+    paced_release(&paced);
+    return rc;
+}
+
 /* How many different inputs may be loaded at once, and the end of the conditions that need them. */
 static int group_end(const struct run *run, int from)
 {
@@ -264,7 +328,9 @@ static int score_clip(struct run *run, const struct clip *clip, char *note, size
 {
     int rc = 0;
     run->seconds = fmax((double)clip->samples / 16000, (double)clip->frames / 25);
-    for (int from = 0, to; !rc && from < run->count; from = to) {
+    for (int i = 0; !rc && run->options->pace && i < run->count; i++)
+        rc = score_paced(run, clip, i, note, note_size, err);
+    for (int from = 0, to; !rc && !run->options->pace && from < run->count; from = to) {
         to = group_end(run, from);
         rc = score_group(run, clip, from, to, note, note_size, err);
     }

@@ -10,7 +10,7 @@
 #ifndef EVAL_EVALUATE_H
 #define EVAL_EVALUATE_H
 
-#include "decode/transcriber.h"
+#include "decode/pace_run.h"
 #include "eval/wer.h"
 #include "media/noise.h"
 #include "text/manifest.h"
@@ -18,7 +18,7 @@
 /* One cell of the table. */
 struct condition {
     enum task task;
-    int audio_rate, video_rate; /* 0 where the task lacks the modality */
+    int audio_rate, video_rate; /* 0 where the task lacks the modality; both: as pace chooses */
     double snr_db;              /* INFINITY: clean */
     uint64_t seed;              /* of the noise's offsets */
 };
@@ -29,6 +29,7 @@ struct score {
     struct wer normalised;        /* words without punctuation */
     struct wer_interval interval; /* 95 %, of the word error rate */
     int64_t clips, failed;        /* failed: no face, say; scored as if nothing was recognised */
+    int64_t held;                 /* clips that kept the limits */
     int64_t prompt_tokens, media_tokens; /* sums */
     double flops;                        /* sum, by eval/cost.h */
     double seconds;         /* log-mel, encoders that the task uses, its share of decoding */
@@ -37,7 +38,7 @@ struct score {
 };
 
 /* What came of one clip at one condition. */
-struct utterance {
+struct evaluated {
     const struct manifest_entry *entry;
     int64_t clip;   /* among those evaluated, from 0 */
     double seconds; /* of the clip; 0: it could not be read */
@@ -51,11 +52,16 @@ struct evaluate_options {
     int64_t most_clips;        /* evenly taken; 0: all */
     const char *cache;         /* folder for decoded clips (features/clip_cache.h); NULL: none */
     struct beam_options beam;
+    /* NULL, or: every clip and condition by itself, as pace_run does it within the limits, which
+       the conditions without rates choose theirs by. */
+    struct pace *pace;
+    struct pace_limits limits;
+    bool may_drop_pictures; /* where the rate is chosen (decode/pace_run.h) */
     /* Called after each clip; `note` is NULL or says what went wrong with it; return not 0 cancels.
        May be NULL. */
     int (*report)(void *arg, int64_t done, int64_t total, const char *note);
     /* Every single result, clip by clip; may be NULL. */
-    void (*utterance)(void *arg, const struct utterance *utterance);
+    void (*utterance)(void *arg, const struct evaluated *utterance);
     /* Each clip that could be read, behind its results; returns 0 or, with err set, what ends the
        evaluation. May load other things into the transcriber. May be NULL. */
     int (*clip)(void *arg, struct transcriber *t, const struct clip *clip,

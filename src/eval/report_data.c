@@ -17,7 +17,9 @@ const char *report_task(enum task task)
 
 void report_rate_name(char name[REPORT_NAME], const struct report_rate *rate)
 {
-    if (rate->audio_rate && rate->video_rate)
+    if (!rate->audio_rate && !rate->video_rate)
+        snprintf(name, REPORT_NAME, "auto");
+    else if (rate->audio_rate && rate->video_rate)
         snprintf(name, REPORT_NAME, "(%d,%d)", rate->audio_rate, rate->video_rate);
     else
         snprintf(name, REPORT_NAME, "%d", rate->audio_rate + rate->video_rate);

@@ -87,7 +87,7 @@ static json_t *row_json(const struct result_row *row)
                                                     (json_int_t)row->utterances[i].words));
     return json_pack(
         "{s:s, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, "
-        "s:f, s:f, s:f, s:o}",
+        "s:f, s:f, s:f, s:o, s:o}",
         "task", task_name(row->task), "audio_rate", rate_json(row->audio_rate), "video_rate",
         rate_json(row->video_rate), "snr_db", snr_json(row->snr_db), "seed", (json_int_t)row->seed,
         "wer", row->wer, "wer_low", row->wer_low, "wer_high", row->wer_high, "wer_normalised",
@@ -95,7 +95,7 @@ static json_t *row_json(const struct result_row *row)
         (json_int_t)row->errors, "clips", (json_int_t)row->clips, "failed", (json_int_t)row->failed,
         "prompt_tokens", row->prompt_tokens, "media_tokens", row->media_tokens, "tflops",
         row->tflops, "seconds", row->seconds, "audio_seconds", row->audio_seconds, "rtf", row->rtf,
-        "utterances", utterances);
+        "held", isnan(row->held) ? json_null() : json_real(row->held), "utterances", utterances);
 }
 
 static json_t *clip_json(const struct result_clip *clip, int rows)

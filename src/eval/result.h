@@ -9,17 +9,17 @@
  *    "results": [{"task", "audio_rate", "video_rate", "snr_db", "seed", "wer", "wer_low",
  *                 "wer_high", "wer_normalised", "cer", "words", "errors", "clips", "failed",
  *                 "prompt_tokens", "media_tokens", "tflops", "seconds", "audio_seconds", "rtf",
- *                 "utterances": [[errors, words], ..]}, ..],
- *    "clips": [{"path", "seconds", "text", "hypotheses": [one per result]}, ..],
- *    "experts": null or {"layers", "routed", "active", "conditions": [{"task", "audio_rate",
- *                 "video_rate"}, ..], "share": [condition][layer][expert],
+ * "held", "utterances": [[errors, words], ..]}, ..], "clips": [{"path", "seconds", "text",
+ * "hypotheses": [one per result]}, ..], "experts": null or {"layers", "routed", "active",
+ * "conditions": [{"task", "audio_rate", "video_rate"}, ..], "share": [condition][layer][expert],
  *                 "agreement": [condition][condition], "agreement_by_layer": [layer][..][..]},
  *    "similarity": null or {"clip", "tokens": [{"modality", "rate", "count"}, ..], "matrix"}}
  *
- * A rate that the task lacks and the SNR of clean sound are null. Reading passes over unknown keys
- * and takes absent ones as empty, but for "format", "results" and a result's "task"; what is there
- * must have the right type, length and range. The file is somebody else's: nothing in it is
- * believed, its size is limited.
+ * A rate that the task lacks and the SNR of clean sound are null; both rates are where they chose
+ * themselves, clip by clip, which "held" says, otherwise null: the share of clips that kept the
+ * limits. Reading passes over unknown keys and takes absent ones as empty, but for "format",
+ * "results" and a result's "task"; what is there must have the right type, length and range. The
+ * file is somebody else's: nothing in it is believed, its size is limited.
  *
  * A result's texts and arrays live in its arena until result_release.
  */
@@ -42,7 +42,7 @@ struct result_utterance {
 /* One cell of the table: a task at a rate (pair), noise level and seed. */
 struct result_row {
     enum task task;
-    int audio_rate, video_rate;         /* 0: the task lacks that modality */
+    int audio_rate, video_rate;         /* 0: the task lacks that modality; both: as was chosen */
     double snr_db;                      /* INFINITY: clean */
     int64_t seed;                       /* of the noise's offsets */
     double wer, wer_low, wer_high;      /* 95 % interval; 0.1 is 10 % */
@@ -52,6 +52,7 @@ struct result_row {
     double prompt_tokens, media_tokens; /* mean of those not failed; media: of sound, pictures */
     double tflops;                      /* the same, in 1e12 multiplications and additions */
     double seconds, audio_seconds, rtf; /* computing, length of the clips, and their ratio */
+    double held; /* share of clips that kept the limits; NAN: there were none */
     const struct result_utterance *utterances; /* [utterance_count] in the manifest's order */
     int64_t utterance_count;                   /* clips, or 0 */
 };

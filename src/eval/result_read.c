@@ -168,8 +168,9 @@ static const double *table(struct reader *rd, json_t *object, const char *key, c
 
 /* ---- the parts --------------------------------------------------------------------------- */
 
+/* chosen: both rates may be absent. */
 static void read_task(struct reader *rd, json_t *object, enum task *task, int *audio_rate,
-                      int *video_rate)
+                      int *video_rate, bool chosen)
 {
     const char *name = string(rd, object, "task");
     if (!name || !task_from_name(task, name)) {
@@ -178,6 +179,8 @@ static void read_task(struct reader *rd, json_t *object, enum task *task, int *a
     }
     *audio_rate = (int)integer(rd, object, "audio_rate", 1, 1000);
     *video_rate = (int)integer(rd, object, "video_rate", 1, 1000);
+    if (chosen && !*audio_rate && !*video_rate)
+        return;
     if (task_hears(*task) != (*audio_rate > 0))
         wrong(rd, "audio_rate", "what the task needs");
     if (task_sees(*task) != (*video_rate > 0))
@@ -206,7 +209,9 @@ static void read_utterances(struct reader *rd, struct result_row *row, json_t *o
 
 static void read_row(struct reader *rd, struct result_row *row, json_t *object)
 {
-    read_task(rd, object, &row->task, &row->audio_rate, &row->video_rate);
+    const bool limits = member(rd, object, "held") != NULL;
+    read_task(rd, object, &row->task, &row->audio_rate, &row->video_rate, limits);
+    row->held = limits ? number(rd, object, "held", 0, 1) : NAN;
     row->snr_db =
         member(rd, object, "snr_db") ? number(rd, object, "snr_db", -1000, 1000) : INFINITY;
     row->seed = integer(rd, object, "seed", 0, MOST);
@@ -301,7 +306,7 @@ static void read_experts(struct reader *rd, json_t *root)
     for (int64_t i = 0; !rd->rc && i < count; i++) {
         enter(rd, "experts.conditions", i);
         read_task(rd, json_array_get(list, (size_t)i), &all[i].task, &all[i].audio_rate,
-                  &all[i].video_rate);
+                  &all[i].video_rate, false);
     }
     leave(rd);
     if (rd->rc)

@@ -1,0 +1,34 @@
+/* What the files of `mome transcribe` share. */
+#ifndef CLI_TRANSCRIBE_H
+#define CLI_TRANSCRIBE_H
+
+#include "cli/outputs.h"
+#include "cli/progress.h"
+#include "cli/session.h"
+#include "features/face.h"
+
+#include <jansson.h>
+
+struct transcribe {
+    struct session session;
+    struct face_finder *finder;
+    const char *debug_mouth;
+    int face; /* whose lips, from 0; -1: whoever speaks */
+    struct inputs inputs;
+    struct outputs outputs;
+    bool writes;  /* into outputs; else results are printed, or go into json */
+    json_t *json; /* array, or NULL */
+    bool table;   /* several results a file */
+    int name;     /* width of the longest path */
+
+    bool asked; /* --progress */
+    struct progress progress;
+    char label[48], place[32]; /* of the file that is read */
+};
+
+/* A line on stderr about a file, unless --quiet. */
+void transcribe_remark(const struct transcribe *t, const char *path, const char *text);
+/* All that is asked of a file, taken as one clip. */
+int transcribe_clip(struct transcribe *t, const char *path, struct error *err);
+
+#endif
