@@ -78,6 +78,8 @@ static int add_folder(struct inputs *in, const char *path, struct error *err)
     int rc = walk ? 0 : error_set(err, ERROR_IO, "%s: cannot be read: %s", path, strerror(errno));
     while (!rc && (entry = fts_read(walk)))
         rc = meet(in, walk, entry, length + (folder[length - 1] != '/'), err);
+    if (!rc && errno)
+        rc = error_set(err, ERROR_IO, "%s: cannot be read: %s", path, strerror(errno));
     if (!rc && in->count == files && in->failures == failures)
         told(in, path, "holds no media file (mp4, mkv, webm, mov, wav, mp3, flac, ...)");
     if (walk)
