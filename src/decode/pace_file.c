@@ -15,7 +15,7 @@
 
 #define FORMAT "mome-pace-1"
 #define FILE_LIMIT ((size_t)64 << 10)
-#define MOST 1e12 /* of a coefficient: bytes or seconds, either is absurd */
+#define MOST 1e12 /* of a coefficient: as bytes or as seconds absurd */
 
 #define WORDS_PER_SECOND 2.5 /* of read English */
 

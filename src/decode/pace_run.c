@@ -124,11 +124,11 @@ static void add_pairs(struct run *run, enum task task, int beam)
                 .task = task, .audio_rate = audio[i], .video_rate = video[j], .beam = beam};
 }
 
-/* Tokens of a second: twice 25 states of sound, 25 pictures. */
+/* Tokens of a second of sound and pictures. */
 static double density(const struct pace_plan *plan)
 {
-    return (plan->audio_rate ? 50.0 / plan->audio_rate : 0) +
-           (plan->video_rate ? 25.0 / plan->video_rate : 0);
+    return (plan->audio_rate ? (double)STATES_PER_FRAME * MEDIA_FPS / plan->audio_rate : 0) +
+           (plan->video_rate ? (double)MEDIA_FPS / plan->video_rate : 0);
 }
 
 /* [from, count) by falling number of tokens; equal ones keep their order. */
