@@ -28,7 +28,7 @@ const char session_help[] =
     "                   that rate and go through the nearest rate's projector; expect more errors\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
     "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
-    "  --ctc-weight W   how much the projected tokens' own reading counts beside the LLM's, 0 to "
+    "  --ctc-weight X   how much the projected tokens' own reading counts beside the LLM's, 0 to "
     "0.99\n"
     "                   (default: as the model was made)\n"
     "  --n-best N       so many hypotheses with their scores, at most the number of beams\n"
