@@ -1,16 +1,19 @@
 # Short front of the CMake build. `make demo` and `make check` work on a bare Debian 12.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check check-models asan clang format lint fuzz clean
+.PHONY: help deps build install package demo check check-models asan clang format lint fuzz clean
 
 BUILD := build/release
 JOBS  := $(shell nproc)
+PREFIX  := /usr/local
+DESTDIR :=
 
 help:
 	@echo "make demo    install what is missing, build, transcribe the sample clips at every rate"
 	@echo "make check   install what is missing, build, run every test (also under sanitizers)"
 	@echo "make check-models   fetch SmolLM2, Whisper base and PyTorch; compare with the published numbers"
 	@echo "make build   build only: $(BUILD)/mome and $(BUILD)/mome-synth"
+	@echo "make install   to PREFIX=/usr/local, below DESTDIR; make package: a .deb in $(BUILD)"
 	@echo "make lint    formatting and the direction of includes"
 	@echo "make fuzz    build the fuzzers in build/fuzz (clang)"
 
@@ -20,6 +23,13 @@ deps:
 build: deps
 	@cmake --preset release >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
+
+install: build
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX) | sed '/Up-to-date/d'
+
+package: build
+	@cd $(BUILD) && cpack -G DEB >cpack.log || { cat cpack.log; exit 1; }
+	@ls $(BUILD)/*.deb
 
 demo: build
 	@tools/demo.sh $(BUILD)

@@ -1,5 +1,6 @@
 /* mome bench: what each rate costs on this machine, and what it is worth: one table, and a plot. */
 #include "eval/bench.h"
+#include "base/data.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/command.h"
@@ -144,7 +145,7 @@ static int find_clips(struct run *run, char **files, int file_count, struct erro
     if (rc)
         return rc;
     if (!path && !file_count) {
-        path = sample = session_project_file("samples/manifest.tsv");
+        path = sample = data_find("samples/manifest.tsv");
         rc = sample ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
     }
     if (!rc && path)

@@ -17,6 +17,7 @@ int command_report(int argc, char **argv);
 int command_assemble(int argc, char **argv);
 int command_convert(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 
 /* "mome: MESSAGE" on stderr; EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
 int command_failed(const struct error *err);

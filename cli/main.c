@@ -29,6 +29,7 @@ static const struct {
     {"assemble", command_assemble, "a model out of published Whisper, AV-HuBERT and Llama files"},
     {"convert", command_convert, "any weights to one safetensors file of a chosen type"},
     {"inspect", command_inspect, "what a model folder or a file of weights holds"},
+    {"doctor", command_doctor, "what of this machine is used, missing, or slow, and why"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -101,7 +102,9 @@ static void help(FILE *to)
           to);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-11s %s\n", commands[i].name, commands[i].summary);
-    fputs("\nTry `mome transcribe samples/*.mp4`, and `mome COMMAND --help` for each.\n", to);
+    fputs("\n  --version   the version of this program\n"
+          "\nTry `mome transcribe samples/*.mp4`, and `mome COMMAND --help` for each.\n",
+          to);
 }
 
 /* A full disk behind stdout shows only now. */
@@ -122,6 +125,10 @@ int main(int argc, char **argv)
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         help(stdout);
+        return finish(EXIT_GOOD);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("mome " MOME_VERSION);
         return finish(EXIT_GOOD);
     }
     for (size_t i = 0; i < COMMANDS; i++)

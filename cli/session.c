@@ -1,4 +1,5 @@
 #include "cli/session.h"
+#include "base/data.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/command.h"
@@ -12,12 +13,11 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define CONFIG_LIMIT ((size_t)4 << 20)
 
 const char session_help[] =
-    "  --model DIR      model folder (default: $MOME_MODEL, else models/tiny)\n"
+    "  --model DIR      model folder (default: $MOME_MODEL, else the one that comes with mome)\n"
     "  --task T         auto, asr (sound), vsr (lips), avsr (both); lists with commas\n"
     "  --rate A,V       audio and video rate: how many encoder frames make one token of the LLM;\n"
     "                   low is accurate, high is fast. One number for asr or vsr. `all`: every "
@@ -37,7 +37,7 @@ const char session_help[] =
     "  --memory SIZE    the same, within so much memory: 800M, 2G\n"
     "  --beam N         beams of the search; 1 is greedy (default 1)\n"
     "  --length-penalty X  score = log probability / tokens^X (default 0)\n"
-    "  --ctc-weight W   how much the projected tokens' own reading counts beside the LLM's, 0 to "
+    "  --ctc-weight X   how much the projected tokens' own reading counts beside the LLM's, 0 to "
     "0.99\n"
     "                   (default: as the model was made)\n"
     "  --n-best N       so many hypotheses with their scores, at most the number of beams\n"
@@ -246,28 +246,6 @@ int session_option(struct session *s, const char *command, int option, char **ar
     return takes ? command_usage(command, takes, value) : EXIT_GOOD;
 }
 
-char *session_project_file(const char *name)
-{
-    struct stat st;
-    if (stat(name, &st) == 0)
-        return memory_strdup(name);
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-    for (int up = 0; up < 3; up++) { /* build/release/mome -> the project's folder */
-        char *slash = strrchr(path, '/');
-        if (slash)
-            *slash = 0;
-    }
-    return file_join(path, name);
-}
-
-static char *default_model(void)
-{
-    const char *env = getenv("MOME_MODEL");
-    return env && env[0] ? memory_strdup(env) : session_project_file("models/tiny");
-}
-
 bool model_folder(const char *path)
 {
     struct error err;
@@ -289,9 +267,10 @@ bool model_folder(const char *path)
 static int open_model(struct session *s, struct error *err)
 {
     struct stat st;
-    s->folder = s->model ? memory_strdup(s->model) : default_model();
+    s->folder = s->model ? memory_strdup(s->model) : data_default_model();
     if (!s->folder)
-        return error_set(err, ERROR_MEMORY, "out of memory");
+        return error_set(err, ERROR_IO,
+                         "the model that comes with mome is not there: name one with --model DIR");
     if (stat(s->folder, &st) != 0)
         return error_set(err, ERROR_IO, "%s: no such model folder: name one with --model DIR",
                          s->folder);

@@ -107,10 +107,6 @@ struct pace_request session_request(const struct session *s, enum task task);
    Hugging Face's, which name the model's type. */
 bool model_folder(const char *path);
 
-/* A file of the project's: below the working folder, or beside the program's build folder. Freed by
-   memory_free; NULL: out of memory. */
-char *session_project_file(const char *name);
-
 /* "4,2" or "16" or "auto", "clean" or "-5 dB", as tables show them. */
 void session_rate_name(char name[SESSION_NAME], int audio_rate, int video_rate);
 void session_noise_name(char name[SESSION_NAME], double snr_db);

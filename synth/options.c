@@ -15,7 +15,8 @@
 #define TEXTS_LIMIT_BYTES (64 << 20)
 
 static const char help[] =
-    "mome-synth makes talking clips: a voice (flite) says a sentence, a drawn face moves its lips\n"
+    "usage: mome-synth [OPTIONS] -o PATH\n\n"
+    "Makes talking clips: a voice (flite) says a sentence, a drawn face moves its lips\n"
     "with it, and a manifest tells when each word and each phone was said. No recording, no\n"
     "person, no licence. The same command makes the same clips.\n"
     "\n"
@@ -29,7 +30,11 @@ static const char help[] =
     "A picture of 12 faces, to look at\n"
     "  mome-synth --faces 12 -o faces.png\n"
     "\n"
-    "Options\n"
+    "  --text TEXT         one clip that says this\n"
+    "  --texts FILE        a clip of each line\n"
+    "  --grammar G         clips of made-up sentences: grid\n"
+    "  --babble S          noise of so many seconds\n"
+    "  --faces N           a picture of so many faces\n"
     "  -o, --output PATH   clip, folder, babble or picture to write\n"
     "  --sound-only        .wav instead of .mp4: about 20 times cheaper\n"
     "  --count N           clips to make (default: 10 of a grammar, every line of --texts)\n"

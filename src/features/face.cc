@@ -20,6 +20,7 @@ extern "C" {
 #include <dlib/image_processing.h>
 #include <dlib/image_processing/frontal_face_detector.h>
 #include <dlib/image_transforms.h>
+#include <dlib/revision.h>
 
 #include <algorithm>
 #include <cmath>
@@ -36,6 +37,9 @@ namespace
 {
 
 const char *const default_landmarks = "/usr/share/dlib/shape_predictor_68_face_landmarks.dat";
+#define DLIB_TEXT(number) DLIB_DIGITS(number)
+#define DLIB_DIGITS(number) #number
+
 const int large_side = 640;   /* longer side at which whole pictures are searched first */
 const int second_side = 1280; /* and at most, where that finds nothing */
 
@@ -230,13 +234,18 @@ bool holds_pixels(const gray_picture &p)
 
 } // namespace
 
+const char *face_landmark_file(void)
+{
+    const char *path = std::getenv("MOME_LANDMARKS");
+    return path && *path ? path : default_landmarks;
+}
+
 int face_finder_open(struct face_finder **f, struct error *err)
 {
     *f = nullptr;
     return guarded(err, "opening the face finder", [&] {
         auto finder = std::make_unique<face_finder>();
-        const char *path = std::getenv("MOME_LANDMARKS");
-        finder->path = path && *path ? path : default_landmarks;
+        finder->path = face_landmark_file();
         *f = finder.release();
         return 0;
     });
@@ -281,4 +290,9 @@ int face_landmarks(struct face_finder *f, float points[FACE_LANDMARKS][2],
         }
         return 0;
     });
+}
+
+const char *face_dlib_version(void)
+{
+    return DLIB_TEXT(DLIB_MAJOR_VERSION) "." DLIB_TEXT(DLIB_MINOR_VERSION);
 }

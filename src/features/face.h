@@ -39,6 +39,7 @@ struct face_finder;
    MOME_LANDMARKS names. */
 int face_finder_open(struct face_finder **f, struct error *err);
 void face_finder_close(struct face_finder *f); /* NULL is fine */
+const char *face_landmark_file(void);          /* which one that is */
 
 /* Both return the number of faces written to boxes (best score first, at most max), or negative.
    face_detect searches the whole picture: large ones shrunk first, and where nothing is found once
@@ -52,6 +53,8 @@ int face_detect_at(struct face_finder *f, struct gray_picture picture, int side,
 /* Always gives 68 points, whether or not the box holds a face: the caller judges them. */
 int face_landmarks(struct face_finder *f, float points[FACE_LANDMARKS][2],
                    struct gray_picture picture, const struct face_box *box, struct error *err);
+
+const char *face_dlib_version(void); /* of the one that this was built with: "19.24" */
 
 #ifdef __cplusplus
 }

@@ -453,3 +453,8 @@ int media_read(struct media *m, struct media_chunk *chunk, struct error *err)
             return at_end(m, err);
     }
 }
+
+const char *media_ffmpeg_version(void)
+{
+    return av_version_info();
+}

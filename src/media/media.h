@@ -55,6 +55,8 @@ struct media_chunk {
     int width, height, stride;
 };
 
+const char *media_ffmpeg_version(void); /* of the one that runs: "5.1.6-0+deb12u1" */
+
 /* path "-" is standard input. options NULL: everything. */
 int media_open(struct media **m, const char *path, const struct media_options *options,
                struct error *err);

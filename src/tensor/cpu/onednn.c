@@ -19,6 +19,7 @@
 
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PLANS = 1024, KEY = 28, ARGS = 6 };
@@ -441,4 +442,37 @@ bool onednn_convolution_backward_weight(float *dweight, const void *dy, const vo
     scratch_give(blocked);
     plan_give(p);
     return done;
+}
+
+/* ---- for people --------------------------------------------------------------------------- */
+
+static const char *isa_name(dnnl_cpu_isa_t isa)
+{
+    switch (isa) {
+    case dnnl_cpu_isa_sse41:
+        return "SSE4.1";
+    case dnnl_cpu_isa_avx:
+        return "AVX";
+    case dnnl_cpu_isa_avx2:
+        return "AVX2";
+    case dnnl_cpu_isa_avx2_vnni:
+        return "AVX2 with VNNI";
+    case dnnl_cpu_isa_avx512_core:
+        return "AVX-512";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "AVX-512 with VNNI";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "AVX-512 with BF16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "AMX";
+    default:
+        return "plain C";
+    }
+}
+
+void onednn_describe(char text[ONEDNN_TEXT])
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(text, ONEDNN_TEXT, "%d.%d.%d, %s", v->major, v->minor, v->patch,
+             isa_name(dnnl_get_effective_cpu_isa()));
 }

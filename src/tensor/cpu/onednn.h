@@ -8,6 +8,8 @@
 
 #include "tensor/device.h"
 
+enum { ONEDNN_TEXT = 64 };
+
 /* As struct gemm, but a and b are bfloat16 where precision is BF16. */
 struct product {
     bool trans_a, trans_b;
@@ -30,5 +32,8 @@ bool onednn_convolution_backward_input(float *dx, const void *dy, const float *w
 /* dweight is written, not added to. */
 bool onednn_convolution_backward_weight(float *dweight, const void *dy, const void *x,
                                         const struct convolution_sizes *s);
+
+/* Version and the instruction set that it uses at most, for people: "2.6.0, AVX-512 with BF16". */
+void onednn_describe(char text[ONEDNN_TEXT]);
 
 #endif

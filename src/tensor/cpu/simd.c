@@ -12,6 +12,11 @@ bool simd_supported(const struct simd *s)
            __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
 
+const char *simd_name(const struct simd *s)
+{
+    return s == &simd_avx512 ? "AVX-512 with BF16 and VNNI" : s == &simd_avx2 ? "AVX2" : "plain C";
+}
+
 const struct simd *simd_best(void)
 {
     return simd_supported(&simd_avx512) ? &simd_avx512

@@ -54,5 +54,6 @@ extern const struct simd simd_avx512, simd_avx2, simd_generic;
 
 const struct simd *simd_best(void);
 bool simd_supported(const struct simd *s);
+const char *simd_name(const struct simd *s); /* of the instruction set, for people */
 
 #endif
