@@ -146,7 +146,9 @@ static int find_clips(struct run *run, char **files, int file_count, struct erro
         return rc;
     if (!path && !file_count) {
         path = sample = data_find("samples/manifest.tsv");
-        rc = sample ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+        rc = sample ? 0
+                    : error_set(err, ERROR_USAGE,
+                                "there are no sample clips here: name FILEs or --manifest TSV");
     }
     if (!rc && path)
         rc = manifest_load(&manifest, path, note_line, run, err);

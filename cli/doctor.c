@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/session.h"
-#include "cli/text_json.h"
+#include "text/text_json.h"
 #include "eval/speed.h"
 #include "media/capture_devices.h"
 #include "media/media.h"
