@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FACE_NUMBER_MAX = 1000 };
+
 static const char help_text[] =
     "usage: mome transcribe FILE... [OPTIONS]\n\n"
     "Prints the words of each clip. FILE is anything that FFmpeg reads (mp4, mkv, webm, mov, wav,\n"
@@ -18,11 +20,15 @@ static const char help_text[] =
     "  mome transcribe clip.mp4                    sound and lips, at the model's richest rate\n"
     "  mome transcribe clip.mp4 --rate 16,5        faster: fewer tokens\n"
     "  mome transcribe clip.mp4 --rate all         every rate, as a table\n"
-    "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n\n";
+    "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n"
+    "  mome transcribe two.mp4 --face 2            the lips of the second face\n\n";
 static const char help_more[] =
     "  --json           an array of objects, one a result: file, task, audio_rate, video_rate,\n"
     "                   snr_db (null: clean), text, score, prompt_tokens, media_tokens,\n"
-    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability)\n"
+    "                   encode_seconds, decode_seconds, n_best (text, score, log_probability),\n"
+    "                   faces, face (that was read, null: none), lips_move\n"
+    "  --face N         read the lips of the Nth face of each shot, counted from 1, the largest\n"
+    "                   first (default: of the one whose lips move with the sound)\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Exit code: 0 good, 1 a file or\n"
     "more failed, 2 wrong usage.\n";
@@ -31,6 +37,7 @@ struct transcribe {
     struct session session;
     struct face_finder *finder;
     const char *debug_mouth;
+    int face;        /* number asked for; 0: the one who speaks */
     json_t *json;    /* array, or NULL: text */
     bool table;      /* several results a file */
     int files, name; /* so many; width of the longest name */
@@ -50,10 +57,23 @@ static void say_task(const struct transcribe *t, const char *path, const struct 
         return; /* no choice was made */
     if (task == TASK_ASR)
         remark(t, path,
-               clip->has_pictures ? "no face found: using the sound alone (asr)"
-                                  : "no pictures: using the sound alone (asr)");
+               clip->has_face       ? "the lips do not move: using the sound alone (asr)"
+               : clip->has_pictures ? "no face found: using the sound alone (asr)"
+                                    : "no pictures: using the sound alone (asr)");
     else if (task == TASK_VSR)
         remark(t, path, "no sound: using the lips alone (vsr)");
+}
+
+static void say_face(const struct transcribe *t, const char *path, const struct clip *clip)
+{
+    char text[128];
+    if (clip->faces < 2 || !clip->face)
+        return;
+    snprintf(text, sizeof text, "%d faces: reading the lips of face %d%s", clip->faces, clip->face,
+             t->face           ? ""
+             : clip->lips_move ? ", who speaks (--face N reads another's)"
+                               : "; no lips move");
+    remark(t, path, text);
 }
 
 static json_t *hypotheses_json(const struct transcript *out)
@@ -76,8 +96,8 @@ static void print_row(const struct transcribe *t, const char *path, enum task ta
            noise, (long long)out->prompt_tokens, 1e3 * seconds, out->text);
 }
 
-static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
-                      double snr, const struct transcript *out)
+static void print_one(struct transcribe *t, const char *path, const struct clip *clip,
+                      enum task task, const int rates[2], double snr, const struct transcript *out)
 {
     const struct loaded *x = t->session.transcriber.loaded;
     double encode =
@@ -91,6 +111,9 @@ static void print_one(struct transcribe *t, const char *path, enum task task, co
             "prompt_tokens", (json_int_t)out->prompt_tokens, "media_tokens",
             (json_int_t)out->media_tokens, "encode_seconds", encode, "decode_seconds",
             out->decode_seconds, "n_best", hypotheses_json(out));
+        json_object_set_new(o, "faces", json_integer(clip->faces));
+        json_object_set_new(o, "face", clip->face ? json_integer(clip->face) : json_null());
+        json_object_set_new(o, "lips_move", json_boolean(clip->lips_move));
         json_array_append_new(t->json, o);
         return;
     }
@@ -115,7 +138,7 @@ static int run_task(struct transcribe *t, const char *path, const struct clip *c
         rc = transcriber_run(&t->session.transcriber, &out, task, pairs[i][0], pairs[i][1],
                              &t->session.beam, err);
         if (!rc) {
-            print_one(t, path, task, pairs[i], snr, &out);
+            print_one(t, path, clip, task, pairs[i], snr, &out);
             transcript_release(&out);
         }
     }
@@ -151,6 +174,7 @@ static int run_tasks(struct transcribe *t, const char *path, struct clip *clip, 
 {
     const struct session *s = &t->session;
     int rc = 0;
+    say_face(t, path, clip);
     if (s->automatic) {
         enum task task = transcriber_task(clip, s->recognizer);
         say_task(t, path, clip, task);
@@ -167,6 +191,7 @@ static int transcribe_file(struct transcribe *t, const char *path, struct error 
     const struct session *s = &t->session;
     bool sees = s->automatic || s->tasks[TASK_VSR] || s->tasks[TASK_AVSR];
     const struct clip_options options = {.no_pictures = !sees || !s->recognizer->config.has_video,
+                                         .face = t->face,
                                          .finder = t->finder,
                                          .debug_mouth = t->debug_mouth};
     struct clip clip;
@@ -215,10 +240,11 @@ static int transcribe_files(struct transcribe *t, char **files, struct error *er
 
 int command_transcribe(int argc, char **argv)
 {
-    enum { JSON = 256, DEBUG_MOUTH, HELP };
+    enum { JSON = 256, DEBUG_MOUTH, FACE, HELP };
     static const struct option options[] = {SESSION_OPTIONS,
                                             {"json", no_argument, NULL, JSON},
                                             {"debug-mouth", required_argument, NULL, DEBUG_MOUTH},
+                                            {"face", required_argument, NULL, FACE},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
     struct transcribe t = {0};
@@ -231,6 +257,9 @@ int command_transcribe(int argc, char **argv)
             json = true;
         } else if (option == DEBUG_MOUTH) {
             t.debug_mouth = optarg;
+        } else if (option == FACE) {
+            if (option_integer(&t.face, optarg, 1, FACE_NUMBER_MAX))
+                rc = command_usage("transcribe", "--face takes a number from 1 on, not", optarg);
         } else if (option == HELP || option == 'h') {
             printf("%s%s%s", help_text, session_help, help_more);
             return EXIT_GOOD;

@@ -93,7 +93,8 @@ void transcriber_release(struct transcriber *t); /* also fine on a zeroed struct
 bool transcriber_can(const struct recognizer *r, enum task task);
 /* The longest piece that the encoders take at once, in frames at 25 fps. */
 int64_t transcriber_window(const struct recognizer_config *config);
-/* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */
+/* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing; asr
+   also where the face does not move its lips. */
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
 
 /* Encodes the streams that the task needs; what was loaded before is gone. */
