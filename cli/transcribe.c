@@ -28,7 +28,8 @@ static const char help_more[] =
     "                   encode_seconds, decode_seconds, n_best (text, score, log_probability),\n"
     "                   faces, face (that was read, null: none), lips_move\n"
     "  --face N         read the lips of the Nth face of each shot, counted from 1, the largest\n"
-    "                   first (default: of the one whose lips move with the sound)\n"
+    "                   first, from left to right where they are alike (default: of the one\n"
+    "                   whose lips move with the sound)\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Exit code: 0 good, 1 a file or\n"
     "more failed, 2 wrong usage.\n";

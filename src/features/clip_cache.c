@@ -50,7 +50,7 @@ static int check_header(const struct header *h, size_t size, const char *name, s
     if (h->flags > 15 || !(h->flags & HAS_SOUND) != !h->samples ||
         !(h->flags & HAS_FACE) != !h->frames || (h->frames && !(h->flags & HAS_PICTURES)) ||
         (!h->frames && (h->flags & LIPS_MOVE)) || h->face < 0 || h->face > h->faces ||
-        !h->frames != !h->face)
+        !h->frames != !h->face || !h->frames != !h->faces)
         return broken(name, "contradictory header", err);
     return 0;
 }

@@ -31,6 +31,7 @@ enum {
 static const float same_place = 0.5f; /* face sides between the centres of one face, seen twice */
 static const float reach = 1.5f;      /* face sides that a face moves while it is lost */
 static const float resize = 1.6f;     /* and by how much its size may change */
+static const float like = 1.25f;      /* prominences closer than the detector's sizes can tell */
 static const float off_centre =
     0.3f; /* of its size, what a face at the picture's edge counts less */
 
@@ -201,12 +202,19 @@ static float prominence(const struct faces *f, const struct face_box *b)
     return face_box_side(b) * (1 - off_centre * face_box_distance(b, &middle) / reach_max);
 }
 
+static bool before(const struct faces *f, const struct face_box *a, const struct face_box *b)
+{
+    const float first = prominence(f, a), second = prominence(f, b);
+    const bool alike = fmaxf(first, second) < like * fminf(first, second);
+    return alike ? a->left < b->left : first > second;
+}
+
 static void sort_faces(const struct faces *f, struct face_box *boxes, int count)
 {
     for (int i = 1; i < count; i++) {
         const struct face_box box = boxes[i];
         int k = i;
-        for (; k > 0 && prominence(f, &boxes[k - 1]) < prominence(f, &box); k--)
+        for (; k > 0 && before(f, &box, &boxes[k - 1]); k--)
             boxes[k] = boxes[k - 1];
         boxes[k] = box;
     }

@@ -9,7 +9,8 @@
  * The whole picture is searched every FACES_SEARCH pictures while no face is lost, every
  * FACES_SEARCH_LOST while one is, and at once when one gets lost or the shot changes. In each shot
  * faces are numbered from 1 as they are found; of those found together the largest and most
- * central get the first numbers. Only a new shot starts at 1 again.
+ * central get the first numbers, where they are alike from left to right. Only a new shot starts at
+ * 1 again.
  *
  * A picture comes out once the 6 that follow are known (smoothing over time), later while a face is
  * lost or none has been found yet, at most MOUTH_GAP + 7 pictures later.
