@@ -139,6 +139,8 @@ int main(int argc, char **argv)
     }
     for (int i = 2; i < argc && count < CLIPS_MAX; i++) {
         people[count] = (struct person){0};
+        for (int k = 0; k < PICTURES; k++)
+            people[count].openings[k] = NAN;
         if (load(&people[count], argv[i], finder, &noise, &err))
             fprintf(stderr, "%s\n", err.message);
         else if (people[count].pictures >= PICTURES - 5)
