@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { FACE_NUMBER_MAX = 1000 };
+
 static const char help_text[] =
     "usage: mome transcribe FILE... [OPTIONS]\n\n"
     "Prints the words of each clip. FILE is anything that FFmpeg reads (mp4, mkv, webm, mov, wav,\n"
@@ -21,7 +23,8 @@ static const char help_text[] =
     "  mome transcribe clip.mp4 --deadline 300ms   the richest rate that is done by then\n"
     "  mome transcribe talk.mp4 -f srt >talk.srt   subtitles\n"
     "  mome transcribe talks/ -f srt,json -o out   out/NAME.srt and out/NAME.json of each\n"
-    "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n\n"
+    "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n"
+    "  mome transcribe two.mp4 --face 2            the lips of the second face\n\n"
     "  -f, --format F,...  of what is written: txt (a line for each utterance), srt, vtt, lrc, "
     "tsv\n"
     "                   (subtitles of at most 2 lines of 42 characters), json (everything: word\n"
@@ -40,7 +43,11 @@ static const char help_more[] =
     "                   encode_seconds, decode_seconds, n_best (text, score, log_probability);\n"
     "                   with --rate auto also seconds, late (a limit was not kept) and segments\n"
     "                   (start, end, task, audio_rate, video_rate, beam); rates that differ\n"
-    "                   between segments are null\n"
+    "                   between segments are null; with pictures also faces, face (that was\n"
+    "                   read, null: none), lips_move\n"
+    "  --face N         read the lips of the Nth face of each shot, counted from 1, the largest\n"
+    "                   first, from left to right where they are alike (default: of the one\n"
+    "                   whose lips move with the sound)\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Transcripts are whole or not\n"
     "there: Ctrl-C stops without one of the file that was being read. Exit code: 0 good, 1 a file\n"
@@ -251,7 +258,7 @@ static int run(struct transcribe *t, struct error *err)
     return transcribe_inputs(t, err);
 }
 
-enum { JSON = 256, BESIDE, FORCE, PROGRESS, DEBUG_MOUTH, HELP };
+enum { JSON = 256, BESIDE, FORCE, PROGRESS, FACE, DEBUG_MOUTH, HELP };
 
 /* One of the command's own or the session's; EXIT_USAGE after saying what is wrong with it. */
 static int take_option(struct transcribe *t, int option, char **argv)
@@ -277,6 +284,10 @@ static int take_option(struct transcribe *t, int option, char **argv)
     case JSON:
         t->json = t->json ? t->json : json_array();
         return 0;
+    case FACE:
+        if (option_integer(&t->face, optarg, 1, FACE_NUMBER_MAX))
+            return command_usage("transcribe", "--face takes 1, 2, .., not", optarg);
+        return 0;
     case DEBUG_MOUTH:
         t->debug_mouth = optarg;
         return 0;
@@ -296,6 +307,7 @@ static int read_arguments(struct transcribe *t, int argc, char **argv, bool *hel
                                             {"force", no_argument, NULL, FORCE},
                                             {"progress", no_argument, NULL, PROGRESS},
                                             {"json", no_argument, NULL, JSON},
+                                            {"face", required_argument, NULL, FACE},
                                             {"debug-mouth", required_argument, NULL, DEBUG_MOUTH},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
@@ -321,7 +333,7 @@ static int read_arguments(struct transcribe *t, int argc, char **argv, bool *hel
 
 int command_transcribe(int argc, char **argv)
 {
-    struct transcribe t = {.face = -1};
+    struct transcribe t = {0};
     struct error err = {0};
     bool help = false;
     session_init(&t.session);

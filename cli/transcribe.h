@@ -13,7 +13,7 @@ struct transcribe {
     struct session session;
     struct face_finder *finder;
     const char *debug_mouth;
-    int face; /* whose lips, from 0; -1: whoever speaks */
+    int face; /* number asked for; 0: the one who speaks */
     struct inputs inputs;
     struct outputs outputs;
     bool writes;  /* into outputs; else results are printed, or go into json */

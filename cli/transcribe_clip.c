@@ -18,10 +18,23 @@ static void say_task(const struct transcribe *t, const char *path, const struct 
         return; /* no choice was made */
     if (task == TASK_ASR)
         transcribe_remark(t, path,
-                          clip->has_pictures ? "no face found: using the sound alone (asr)"
-                                             : "no pictures: using the sound alone (asr)");
+                          clip->has_face       ? "the lips do not move: using the sound alone (asr)"
+                          : clip->has_pictures ? "no face found: using the sound alone (asr)"
+                                               : "no pictures: using the sound alone (asr)");
     else if (task == TASK_VSR)
         transcribe_remark(t, path, "no sound: using the lips alone (vsr)");
+}
+
+static void say_face(const struct transcribe *t, const char *path, const struct clip *clip)
+{
+    char text[128];
+    if (clip->faces < 2 || !clip->face)
+        return;
+    snprintf(text, sizeof text, "%d faces: reading the lips of face %d%s", clip->faces, clip->face,
+             t->face           ? ""
+             : clip->lips_move ? ", who speaks (--face N reads another's)"
+                               : "; no lips move");
+    transcribe_remark(t, path, text);
 }
 
 static json_t *hypotheses_json(const struct transcript *out)
@@ -76,8 +89,8 @@ static json_t *segments_json(const struct paced *paced)
     return list;
 }
 
-static json_t *row_json(const char *path, enum task task, const int rates[2], double snr,
-                        double encode, const struct transcript *out)
+static json_t *row_json(const char *path, const struct clip *clip, enum task task,
+                        const int rates[2], double snr, double encode, const struct transcript *out)
 {
     json_t *o =
         json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o}", "file", text_json(path), "task",
@@ -89,17 +102,19 @@ static json_t *row_json(const char *path, enum task task, const int rates[2], do
                                         "media_tokens", (json_int_t)out->media_tokens,
                                         "encode_seconds", encode, "decode_seconds",
                                         out->decode_seconds, "n_best", hypotheses_json(out)));
+    json_object_update_new(o, json_pack("{s:i, s:o, s:b}", "faces", clip->faces, "face",
+                                        rate_json(clip->face), "lips_move", clip->lips_move));
     return o;
 }
 
 /* paced: NULL at a fixed rate. */
-static void print_one(struct transcribe *t, const char *path, enum task task, const int rates[2],
-                      double snr, double encode, const struct transcript *out,
-                      const struct paced *paced)
+static void print_one(struct transcribe *t, const char *path, const struct clip *clip,
+                      enum task task, const int rates[2], double snr, double encode,
+                      const struct transcript *out, const struct paced *paced)
 {
     progress_end(&t->progress);
     if (t->json) {
-        json_t *o = row_json(path, task, rates, snr, encode, out);
+        json_t *o = row_json(path, clip, task, rates, snr, encode, out);
         if (paced)
             json_object_update_new(o,
                                    json_pack("{s:f, s:b, s:o}", "seconds", paced->seconds, "late",
@@ -149,14 +164,14 @@ static int run_paced(struct transcribe *t, const char *path, const struct clip *
         if (task_sees(plan->task))
             task = plan->task;
     }
-    print_one(t, path, task, rates, snr, paced.encode_seconds, &paced.transcript, &paced);
+    print_one(t, path, clip, task, rates, snr, paced.encode_seconds, &paced.transcript, &paced);
     say_pace(t, path, task, rates, &paced);
     paced_release(&paced);
     return 0;
 }
 
-static int run_pair(struct transcribe *t, const char *path, enum task task, const int rates[2],
-                    double snr, struct error *err)
+static int run_pair(struct transcribe *t, const char *path, const struct clip *clip, enum task task,
+                    const int rates[2], double snr, struct error *err)
 {
     const struct loaded *x = t->session.transcriber.loaded;
     struct transcript out;
@@ -166,7 +181,7 @@ static int run_pair(struct transcribe *t, const char *path, enum task task, cons
                              &t->session.beam, err);
     if (rc)
         return rc;
-    print_one(t, path, task, rates, snr,
+    print_one(t, path, clip, task, rates, snr,
               (task_hears(task) ? x->audio_seconds : 0) + (task_sees(task) ? x->video_seconds : 0),
               &out, NULL);
     transcript_release(&out);
@@ -182,7 +197,7 @@ static int run_task(struct transcribe *t, const char *path, const struct clip *c
     int count = session_rates(&t->session, task, pairs, err);
     int rc = count < 0 ? count : transcriber_load(&t->session.transcriber, clip, task, err);
     for (int i = 0; !rc && i < count; i++)
-        rc = run_pair(t, path, task, pairs[i], snr, err);
+        rc = run_pair(t, path, clip, task, pairs[i], snr, err);
     return rc;
 }
 
@@ -215,6 +230,7 @@ static int run_tasks(struct transcribe *t, const char *path, struct clip *clip, 
 {
     const struct session *s = &t->session;
     int rc = 0;
+    say_face(t, path, clip);
     if (s->automatic) {
         enum task task = transcriber_task(clip, s->recognizer);
         say_task(t, path, clip, task);
@@ -231,6 +247,7 @@ int transcribe_clip(struct transcribe *t, const char *path, struct error *err)
     const struct session *s = &t->session;
     bool sees = s->automatic || s->tasks[TASK_VSR] || s->tasks[TASK_AVSR];
     const struct clip_options options = {.no_pictures = !sees || !s->recognizer->config.has_video,
+                                         .face = t->face,
                                          .finder = t->finder,
                                          .debug_mouth = t->debug_mouth};
     struct clip clip;

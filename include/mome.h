@@ -114,7 +114,7 @@ typedef struct mome_stream_options {
     int beam;            /* 4; 1: greedy */
     int n_best;          /* 1: how many alternatives a result holds, up to `beam` */
     int max_tokens;      /* 0: as many as the utterance can hold */
-    int face;            /* -1: whoever speaks; 0, 1, ..: the nth face that was seen */
+    int face;            /* 0: whoever speaks; 1, 2, ..: the nth face of each shot */
     double pause;        /* 0: the model's; seconds of silence that end an utterance */
     /* Both are called from mome_stream_file, with `arg`; not 0 stops it. NULL: not called. */
     int (*progress)(void *arg, double seconds, double total); /* total 0: not known */
@@ -178,7 +178,7 @@ typedef struct mome_result {
     mome_task task; /* what was used */
     mome_fallback fallback;
     int audio_rate, video_rate; /* 0: not used */
-    int face;                   /* whose lips; -1: nobody's */
+    int face;                   /* whose lips: the nth of the shot; 0: nobody's */
     int64_t media_tokens;       /* that the language model read of sound and pictures */
     double encode_seconds, decode_seconds;
 } mome_result;

@@ -14,13 +14,8 @@ enum { MOST_SAMPLES = 60 * MEDIA_SAMPLE_RATE, LONGEST_STILL = 60 * MEDIA_FPS };
 
 void mome_stream_options_init_sized(mome_stream_options *o, size_t size)
 {
-    mome_stream_options all = {.size = size,
-                               .task = MOME_TASK_AUTO,
-                               .sound = 1,
-                               .pictures = 1,
-                               .beam = 4,
-                               .n_best = 1,
-                               .face = -1};
+    mome_stream_options all = {
+        .size = size, .task = MOME_TASK_AUTO, .sound = 1, .pictures = 1, .beam = 4, .n_best = 1};
     memset(o, 0, size);
     memcpy(o, &all, size < sizeof all ? size : sizeof all);
 }
@@ -47,6 +42,8 @@ static int check_options(const mome_stream_options *o, const mome_model *m, stru
     if (o->beam < 1 || o->beam > 64 || o->n_best < 1 || o->n_best > o->beam)
         return error_set(err, ERROR_USAGE, "beam %d, n_best %d: expected 1 <= n_best <= beam <= 64",
                          o->beam, o->n_best);
+    if (o->face < 0)
+        return error_set(err, ERROR_USAGE, "face %d: they are numbered from 1", o->face);
     if (o->max_tokens < 0 || o->max_tokens > 4096 || !(o->pause >= 0 && o->pause <= 10))
         return error_set(err, ERROR_USAGE, "max_tokens %d (0..4096), pause %g (0..10 s)",
                          o->max_tokens, o->pause);

@@ -44,7 +44,7 @@ int stream_new(struct stream **out, struct recognizer *r, struct face_finder *fi
     if (!rc && options->sound)
         rc = voice_new(&s->voice, err);
     if (!rc && options->pictures)
-        rc = lips_new(&s->lips, finder, err);
+        rc = faces_new(&s->faces, finder, err);
     if (rc) {
         stream_free(s);
         *out = NULL;
@@ -61,7 +61,8 @@ void stream_free(struct stream *s)
     utterance_release(&s->held);
     endpoint_free(s->endpoint);
     voice_free(s->voice);
-    lips_free(s->lips);
+    faces_free(s->faces);
+    clip_faces_release(&s->seen);
     memory_free(s->pcm);
     memory_free(s->frames);
     memory_free(s->spans);
@@ -103,8 +104,7 @@ static float activity(const struct stream *s, int64_t frame, bool seen)
     const struct stream_frame *f =
         frame - s->base < s->frame_count ? &s->frames[frame - s->base] : &none;
     bool deaf = !s->voice || f->level > STREAM_HIDES_VOICES || frame - s->base >= s->frame_count;
-    float lips = seen && deaf ? lips_motion(s->lips, frame) : 0;
-    return fmaxf(f->voice, lips);
+    return seen && deaf && clip_faces_move(&s->seen, frame) ? 1 : f->voice;
 }
 
 /* Gives the endpointer the frames that all is known of, or will be. */
@@ -113,10 +113,10 @@ static int advance(struct stream *s, struct error *err)
     int rc = 0;
     for (;;) {
         const int64_t heard = s->voice ? s->base + s->frame_count : 0;
-        const int64_t seen = s->lips ? lips_known(s->lips) : 0;
+        const int64_t seen = s->seen.pictures;
         const bool hears = s->asked < heard, sees = s->asked < seen;
         bool waits_sound = s->voice && !hears && seen - s->asked < LIPS_WAIT;
-        bool waits_lips = s->lips && !sees && heard - s->asked < LIPS_WAIT;
+        bool waits_lips = s->faces && !sees && heard - s->asked < LIPS_WAIT;
         if (rc || (!hears && !sees) || (!s->finished && (waits_sound || waits_lips)))
             return rc;
         struct endpoint_span span;
@@ -131,8 +131,7 @@ static void forget(struct stream *s)
     int64_t needed = endpoint_needed(s->endpoint);
     for (int i = 0; i < s->span_count; i++)
         needed = s->spans[i].start < needed ? s->spans[i].start : needed;
-    if (s->lips)
-        lips_forget(s->lips, needed);
+    clip_faces_forget(&s->seen, needed);
     int64_t drop = needed - s->base;
     drop = drop < s->frame_count ? drop : s->frame_count;
     if (drop <= 0 || !s->voice)
@@ -188,12 +187,22 @@ int stream_sound(struct stream *s, const float *pcm, int64_t samples, struct err
     return rc;
 }
 
+/* The pictures whose faces are decided. */
+static int take_pictures(struct stream *s, struct error *err)
+{
+    while (faces_pop(s->faces, &s->picture))
+        if (!clip_faces_add(&s->seen, &s->picture, s->options.face))
+            return error_set(err, ERROR_MEMORY, "out of memory");
+    return 0;
+}
+
 int stream_picture(struct stream *s, const uint8_t *rgb, int width, int height, int stride,
                    struct error *err)
 {
-    if (!s->lips)
+    if (!s->faces)
         return error_set(err, ERROR_USAGE, "the stream was opened without pictures");
-    int rc = lips_push(s->lips, rgb, width, height, stride, err);
+    int rc = faces_push(s->faces, rgb, width, height, stride, err);
+    rc = rc ? rc : take_pictures(s, err);
     rc = rc ? rc : advance(s, err);
     forget(s);
     return rc;
@@ -206,8 +215,10 @@ int stream_finish(struct stream *s, struct error *err)
     s->finished = true;
     if (!rc && s->voice)
         rc = take_frames(s, err);
-    if (!rc && s->lips)
-        rc = lips_finish(s->lips, err);
+    if (!rc && s->faces) {
+        faces_finish(s->faces);
+        rc = take_pictures(s, err);
+    }
     rc = rc ? rc : advance(s, err);
     if (!rc && endpoint_finish(s->endpoint, &span))
         rc = add_span(s, &span, err);
@@ -246,5 +257,5 @@ bool stream_heard(const struct stream *s)
 
 bool stream_saw(const struct stream *s)
 {
-    return s->lips && lips_seen(s->lips);
+    return s->seen.found > 0;
 }

@@ -40,7 +40,7 @@ struct stream_options {
     struct beam_options beam;
     double pause_seconds; /* of silence that end an utterance; 0: 0.6 for a model of short
                              utterances to 1.0 for one of 30 s */
-    int face;             /* whose lips, from 0; -1: the one who speaks */
+    int face;             /* whose lips: the nth face of each shot; 0: the one who speaks */
 };
 
 /* The finder is borrowed, and may be shared; NULL where there are no pictures. */

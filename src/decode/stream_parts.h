@@ -3,8 +3,8 @@
 #define DECODE_STREAM_PARTS_H
 
 #include "decode/stream.h"
+#include "features/clip_faces.h"
 #include "features/endpoint.h"
-#include "features/lips.h"
 #include "features/voice.h"
 
 #define STREAM_HIDES_VOICES (-40.0f) /* dB of full scale: noise as loud as this may */
@@ -20,8 +20,10 @@ struct stream {
     struct recognizer *recognizer; /* borrowed */
     struct endpoint *endpoint;
     struct voice *voice; /* NULL: no sound comes */
-    struct lips *lips;   /* NULL: no pictures come */
-    int64_t longest;     /* frames of an utterance, at most */
+    struct faces *faces; /* NULL: no pictures come */
+    struct clip_faces seen;
+    struct faces_picture picture; /* the last that `faces` has decided */
+    int64_t longest;              /* frames of an utterance, at most */
     bool finished, heard, held_back;
 
     int64_t base; /* the first frame that is kept */

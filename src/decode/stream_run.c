@@ -16,7 +16,6 @@ struct piece {
     struct clip clip; /* views of the stream's sound; the mouths are owned */
     struct job job;
     enum fallback fallback;
-    int face;
     struct transcript out; /* once it is decoded */
     double encode_seconds;
     bool late;
@@ -38,32 +37,19 @@ static void listen(const struct stream *s, const struct endpoint_span *span, int
     }
 }
 
-/* Levels of the span's frames, for the choice of a face; NULL: no sound, or no memory. */
-static float *span_levels(const struct stream *s, const struct endpoint_span *span)
+/* The mouths of the span; whether they are of use. */
+static int look(struct piece *p, bool *sees, struct error *err)
 {
-    float *levels = s->voice ? memory_new((size_t)span->count, sizeof *levels) : NULL;
-    for (int64_t i = 0; levels && i < span->count; i++) {
-        int64_t at = span->start + i - s->base;
-        levels[i] = at < s->frame_count ? s->frames[at].level : STREAM_QUIET;
-    }
-    return levels;
-}
-
-/* Whose lips, and whether they are of use. */
-static bool look(const struct stream *s, const struct endpoint_span *span, int *face)
-{
-    struct lips_choice choice = {.face = -1};
-    *face = -1;
-    if (!s->lips)
-        return false;
-    float *levels = span_levels(s, span);
-    lips_choose(s->lips, &choice, span->start, span->count, levels, s->options.face);
-    memory_free(levels);
-    bool good = choice.face >= 0 && choice.seen >= SEEN_SHARE &&
-                (choice.moves || (!s->options.automatic && s->options.task == TASK_VSR));
-    if (good)
-        *face = choice.face;
-    return good;
+    const struct stream_options *o = &p->stream->options;
+    *sees = false;
+    if (!p->stream->seen.found)
+        return 0;
+    int64_t shown = clip_faces_choose(&p->stream->seen, &p->clip, p->span.start, p->span.count);
+    if (shown < 0)
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    const bool wanted = !o->automatic && o->task == TASK_VSR;
+    *sees = shown >= SEEN_SHARE * (double)p->span.count && (p->clip.lips_move || wanted);
+    return 0;
 }
 
 static enum fallback choose_task(const struct piece *p, enum task *task, bool sees)
@@ -89,23 +75,22 @@ static enum fallback choose_task(const struct piece *p, enum task *task, bool se
 static int prepare(struct piece *p, struct stream *s, const struct endpoint_span *span,
                    struct error *err)
 {
+    bool sees;
     *p = (struct piece){.stream = s, .span = *span};
-    bool sees = look(s, span, &p->face);
-    p->fallback = choose_task(p, &p->job.task, sees);
-    if (task_hears(p->job.task)) {
-        int64_t from = (span->start - s->base) * FRAME_SAMPLES, count = span->count * FRAME_SAMPLES;
+    const int64_t from = (span->start - s->base) * FRAME_SAMPLES;
+    const int64_t samples = span->count * FRAME_SAMPLES, left = s->pcm_count - from;
+    if (s->voice && left > 0) {
         p->clip.pcm = s->pcm + from;
-        p->clip.samples = s->pcm_count - from < count ? s->pcm_count - from : count;
-        p->clip.has_sound = p->clip.samples > 0;
+        p->clip.samples = left < samples ? left : samples;
+        p->clip.has_sound = true;
     }
-    if (task_sees(p->job.task) && sees) {
-        p->clip.mouth = memory_new((size_t)span->count, MOUTH_PIXELS);
-        if (!p->clip.mouth)
-            return error_set(err, ERROR_MEMORY, "out of memory");
-        lips_copy(s->lips, p->clip.mouth, p->face, span->start, span->count);
-        p->clip.frames = span->count;
-        p->clip.has_pictures = p->clip.has_face = true;
-    }
+    int rc = look(p, &sees, err);
+    if (rc)
+        return rc;
+    p->fallback = choose_task(p, &p->job.task, sees);
+    p->clip.has_pictures = p->clip.has_face = task_sees(p->job.task) && sees;
+    p->clip.frames = p->clip.has_face ? p->clip.frames : 0;
+    p->clip.has_sound = p->clip.has_sound && task_hears(p->job.task);
     p->job.audio_rate = task_hears(p->job.task) ? s->options.audio_rate : 0;
     p->job.video_rate = task_sees(p->job.task) ? s->options.video_rate : 0;
     return 0;
@@ -142,7 +127,7 @@ static int fill(struct utterance *u, struct piece *p, struct error *err)
         .fallback = p->fallback,
         .audio_rate = task_hears(p->job.task) ? p->job.audio_rate : 0,
         .video_rate = task_sees(p->job.task) ? p->job.video_rate : 0,
-        .face = task_sees(p->job.task) ? p->face : -1,
+        .face = task_sees(p->job.task) ? p->clip.face : 0,
         .words = p->out.words,
         .media_tokens = p->out.media_tokens,
         .encode_seconds = p->encode_seconds,

@@ -57,7 +57,7 @@ int64_t transcriber_window(const struct recognizer_config *config)
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r)
 {
     bool hears = clip->has_sound && r->config.has_audio;
-    bool sees = clip->has_face && r->config.has_video;
+    bool sees = clip->has_face && (clip->lips_move || !hears) && r->config.has_video;
     return hears && sees ? TASK_AVSR : sees ? TASK_VSR : TASK_ASR;
 }
 

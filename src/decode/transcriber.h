@@ -99,7 +99,8 @@ bool transcriber_can(const struct recognizer *r, enum task task);
 int64_t transcriber_longest(const struct recognizer_config *config);
 /* The longest piece that the encoders take at once, in frames at 25 fps. */
 int64_t transcriber_window(const struct recognizer_config *config);
-/* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing. */
+/* The task that a clip is fit for: avsr, or asr or vsr where a stream (or the face) is missing; asr
+   also where the face does not move its lips. */
 enum task transcriber_task(const struct clip *clip, const struct recognizer *r);
 /* Whether the clip has what the task needs: 0, or why not. */
 int transcriber_check(const struct clip *clip, enum task task, struct error *err);

@@ -29,7 +29,7 @@ struct utterance {
     enum task task;    /* what was used */
     enum fallback fallback;
     int audio_rate, video_rate; /* 0: that modality was not used */
-    int face;                   /* whose lips, from 0; -1: nobody's */
+    int face;                   /* whose lips: the nth of the shot; 0: nobody's */
     struct words words;         /* owned */
     struct alternative *n_best; /* [n_best_count], best first; owned */
     int n_best_count;

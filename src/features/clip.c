@@ -1,5 +1,6 @@
 #include "features/clip.h"
 #include "base/memory.h"
+#include "features/clip_faces.h"
 #include "features/mouth_debug.h"
 #include "media/media.h"
 
@@ -8,39 +9,41 @@
 struct loader {
     struct clip *clip;
     const char *path;
-    int64_t sample_room, frame_room; /* what the clip's arrays have room for */
+    int64_t sample_room; /* what the clip's array has room for */
+    int face;            /* the number asked for; 0: the one who speaks */
     struct face_finder *own_finder;
-    struct mouth_tracker *tracker;
-    struct mouth_debug *debug; /* NULL: not wanted */
+    struct faces *tracker;
+    struct clip_faces faces;
+    struct faces_picture picture; /* the last popped */
+    struct mouth_debug *debug;    /* NULL: not wanted */
 };
-
-/* Makes room for `needed` items of `size` bytes in *data, doubling it. */
-static int reserve(void **data, int64_t *room, int64_t used, int64_t needed, size_t size)
-{
-    if (needed <= *room)
-        return 0;
-    int64_t larger = 2 * needed;
-    void *copy = memory_new((size_t)larger, size);
-    if (!copy)
-        return ERROR_MEMORY;
-    if (used)
-        memcpy(copy, *data, (size_t)used * size);
-    memory_free(*data);
-    *data = copy;
-    *room = larger;
-    return 0;
-}
 
 static int out_of_memory(const struct loader *l, struct error *err)
 {
     return error_set(err, ERROR_MEMORY, "%s: out of memory", l->path);
 }
 
+/* Makes room for `needed` samples, doubling it. */
+static bool reserve_samples(struct loader *l, int64_t needed)
+{
+    struct clip *clip = l->clip;
+    if (needed <= l->sample_room)
+        return true;
+    float *larger = memory_new(2 * (size_t)needed, sizeof *larger);
+    if (!larger)
+        return false;
+    if (clip->samples)
+        memcpy(larger, clip->pcm, (size_t)clip->samples * sizeof *larger);
+    memory_free(clip->pcm);
+    clip->pcm = larger;
+    l->sample_room = 2 * needed;
+    return true;
+}
+
 static int add_sound(struct loader *l, const struct media_chunk *chunk, struct error *err)
 {
     struct clip *clip = l->clip;
-    if (reserve((void **)&clip->pcm, &l->sample_room, clip->samples, clip->samples + chunk->count,
-                sizeof *clip->pcm))
+    if (!reserve_samples(l, clip->samples + chunk->count))
         return out_of_memory(l, err);
     memcpy(clip->pcm + clip->samples, chunk->pcm, (size_t)chunk->count * sizeof *clip->pcm);
     clip->samples += chunk->count;
@@ -49,15 +52,10 @@ static int add_sound(struct loader *l, const struct media_chunk *chunk, struct e
 
 static int add_mouths(struct loader *l, struct error *err)
 {
-    struct clip *clip = l->clip;
-    struct mouth_frame frame;
-    while (mouth_tracker_pop(l->tracker, &frame)) {
-        if (reserve((void **)&clip->mouth, &l->frame_room, clip->frames, clip->frames + 1,
-                    MOUTH_PIXELS))
+    while (faces_pop(l->tracker, &l->picture)) {
+        if (!clip_faces_add(&l->faces, &l->picture, l->face))
             return out_of_memory(l, err);
-        memcpy(clip->mouth + clip->frames * MOUTH_PIXELS, frame.crop, MOUTH_PIXELS);
-        clip->frames++;
-        int rc = l->debug ? mouth_debug_frame(l->debug, &frame, err) : 0;
+        int rc = l->debug ? mouth_debug_faces(l->debug, &l->picture, err) : 0;
         if (rc)
             return rc;
     }
@@ -68,8 +66,7 @@ static int add_picture(struct loader *l, const struct media_chunk *chunk, struct
 {
     int rc = l->debug ? mouth_debug_picture(l->debug, chunk->rgb, chunk->stride, err) : 0;
     if (rc == 0)
-        rc = mouth_tracker_push(l->tracker, chunk->rgb, chunk->width, chunk->height, chunk->stride,
-                                err);
+        rc = faces_push(l->tracker, chunk->rgb, chunk->width, chunk->height, chunk->stride, err);
     return rc ? rc : add_mouths(l, err);
 }
 
@@ -83,7 +80,7 @@ static int open_tracker(struct loader *l, const struct clip_options *o, struct m
             return rc;
         finder = l->own_finder;
     }
-    int rc = mouth_tracker_new(&l->tracker, finder, err);
+    int rc = faces_new(&l->tracker, finder, err);
     if (rc == 0 && o->debug_mouth)
         rc = mouth_debug_open(&l->debug, o->debug_mouth, info.width, info.height, info.has_sound,
                               err);
@@ -104,24 +101,24 @@ static int read_all(struct loader *l, struct media *media, bool limited, struct 
             return rc;
     }
     if (rc == 0 && l->tracker) {
-        mouth_tracker_finish(l->tracker);
+        faces_finish(l->tracker);
         rc = add_mouths(l, err);
     }
     return rc;
 }
 
-/* Says what the clip has, and gives up what is of no use. */
+/* Says what the clip has, and chooses its mouth. */
 static int conclude(struct loader *l, struct error *err)
 {
     struct clip *clip = l->clip;
     clip->has_sound = clip->samples > 0;
-    clip->has_pictures = clip->frames > 0;
-    clip->has_face = l->tracker && mouth_tracker_found(l->tracker) > 0;
-    if (!clip->has_face) {
-        memory_free(clip->mouth);
-        clip->mouth = NULL;
-        clip->frames = 0;
-    }
+    clip->has_pictures = l->faces.pictures > 0;
+    clip->has_face = l->faces.found > 0;
+    if (l->face && l->faces.numbers > 0 && !clip->has_face)
+        return error_set(err, ERROR_NO_FACE, "%s: has no face %d; its faces are numbered 1 to %d",
+                         l->path, l->face, l->faces.numbers);
+    if (clip->has_face && clip_faces_choose(&l->faces, clip, 0, l->faces.pictures) < 0)
+        return out_of_memory(l, err);
     if (clip->has_sound || clip->has_face)
         return 0;
     if (clip->has_pictures)
@@ -142,7 +139,7 @@ int clip_load(struct clip *clip, const char *path, const struct clip_options *op
         .no_pictures = o->no_pictures,
         .max_seconds = o->max_seconds > 0 ? o->max_seconds : CLIP_MAX_SECONDS + 1,
     };
-    struct loader l = {.clip = clip, .path = path};
+    struct loader l = {.clip = clip, .path = path, .face = o->face};
     struct media *media;
     *clip = (struct clip){0};
     int rc = media_open(&media, path, &media_options, err);
@@ -161,7 +158,8 @@ int clip_load(struct clip *clip, const char *path, const struct clip_options *op
     if (rc)
         clip_release(clip);
     mouth_debug_abandon(l.debug);
-    mouth_tracker_free(l.tracker);
+    faces_free(l.tracker);
+    clip_faces_release(&l.faces);
     face_finder_close(l.own_finder);
     media_close(media);
     return rc;

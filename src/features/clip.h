@@ -23,10 +23,14 @@ struct clip {
     bool has_sound;    /* samples > 0 */
     bool has_pictures; /* the file has pictures (and they were wanted) */
     bool has_face;     /* a mouth was found in them: frames > 0 */
+    int faces;         /* in the shot that has most */
+    int face;          /* the one that mouth shows (most of the time), from 1; 0: none */
+    bool lips_move; /* its lips do, or it came as a mouth; false: a still picture, a shut mouth */
 };
 
 struct clip_options {
     bool no_sound, no_pictures; /* leave that stream out */
+    int face; /* N: the Nth of each shot, as features/faces numbers them; 0: the one who speaks */
     double max_seconds;         /* stop there; 0: the whole, and > CLIP_MAX_SECONDS is an error */
     struct face_finder *finder; /* borrowed, may be shared; NULL: one is opened for this call */
     const char *debug_mouth;    /* writes a video of what the tracker saw there; NULL: don't */
@@ -34,7 +38,8 @@ struct clip_options {
 
 /* path "-" is standard input; options NULL: everything. Pictures without a face are no error as
    long as there is sound (has_face is false then); a clip with neither is ERROR_NO_FACE or
-   ERROR_NO_STREAM. On error *clip is empty. */
+   ERROR_NO_STREAM, one that has faces but not that number ERROR_NO_FACE. On error *clip is
+   empty. */
 int clip_load(struct clip *clip, const char *path, const struct clip_options *options,
               struct error *err);
 void clip_release(struct clip *clip); /* also fine on a zeroed struct */

@@ -14,15 +14,16 @@
 #define MAX_SAMPLES ((uint64_t)(CLIP_MAX_SECONDS + 1) * MEDIA_SAMPLE_RATE)
 #define MAX_FRAMES ((uint64_t)(CLIP_MAX_SECONDS + 1) * MEDIA_FPS)
 
-enum { HAS_SOUND = 1, HAS_PICTURES = 2, HAS_FACE = 4 };
+enum { HAS_SOUND = 1, HAS_PICTURES = 2, HAS_FACE = 4, LIPS_MOVE = 8 };
 
 struct header {
     char magic[8];
     uint32_t version, flags;
     uint64_t key, samples, frames, check;
+    int32_t face, faces;
 };
 
-_Static_assert(sizeof(struct header) == 48, "the file's layout");
+_Static_assert(sizeof(struct header) == 56, "the file's layout");
 
 static uint64_t payload_hash(const void *pcm, size_t pcm_bytes, const void *mouth,
                              size_t mouth_bytes)
@@ -46,8 +47,10 @@ static int check_header(const struct header *h, size_t size, const char *name, s
         return broken(name, "too long", err);
     if (size != sizeof *h + h->samples * sizeof(float) + h->frames * MOUTH_PIXELS)
         return broken(name, "wrong size", err);
-    if (h->flags > 7 || !(h->flags & HAS_SOUND) != !h->samples ||
-        !(h->flags & HAS_FACE) != !h->frames || (h->frames && !(h->flags & HAS_PICTURES)))
+    if (h->flags > 15 || !(h->flags & HAS_SOUND) != !h->samples ||
+        !(h->flags & HAS_FACE) != !h->frames || (h->frames && !(h->flags & HAS_PICTURES)) ||
+        (!h->frames && (h->flags & LIPS_MOVE)) || h->face < 0 || h->face > h->faces ||
+        !h->frames != !h->face || !h->frames != !h->faces)
         return broken(name, "contradictory header", err);
     return 0;
 }
@@ -82,6 +85,9 @@ int clip_cache_decode(struct clip *clip, uint64_t *key, const void *bytes, size_
     clip->has_sound = h.flags & HAS_SOUND;
     clip->has_pictures = h.flags & HAS_PICTURES;
     clip->has_face = h.flags & HAS_FACE;
+    clip->lips_move = h.flags & LIPS_MOVE;
+    clip->face = h.face;
+    clip->faces = h.faces;
     *key = h.key;
     return 0;
 }
@@ -93,11 +99,13 @@ int clip_cache_write(const struct clip *clip, uint64_t key, const char *name, st
     struct header h = {
         .version = CLIP_CACHE_VERSION,
         .flags = (clip->has_sound ? HAS_SOUND : 0) | (clip->has_pictures ? HAS_PICTURES : 0) |
-                 (clip->has_face ? HAS_FACE : 0),
+                 (clip->has_face ? HAS_FACE : 0) | (clip->lips_move ? LIPS_MOVE : 0),
         .key = key,
         .samples = (uint64_t)clip->samples,
         .frames = (uint64_t)clip->frames,
         .check = payload_hash(clip->pcm, pcm_bytes, clip->mouth, mouth_bytes),
+        .face = clip->face,
+        .faces = clip->faces,
     };
     memcpy(h.magic, MAGIC, sizeof h.magic);
     struct file_writer w;
@@ -124,7 +132,7 @@ static int place(char **name, uint64_t *key, const char *folder, const char *pat
         return rc;
     }
     int64_t source[3] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
-    double asked[3] = {o->no_sound, o->no_pictures, o->max_seconds};
+    double asked[4] = {o->no_sound, o->no_pictures, o->max_seconds, o->face};
     uint64_t id = hash_bytes(hash_bytes(2, whole, strlen(whole)), asked, sizeof asked);
     *key = hash_bytes(hash_bytes(3, &id, sizeof id), source, sizeof source);
     free(whole);

@@ -33,7 +33,7 @@ static float centre_y(const struct face_box *b)
     return 0.5f * (b->top + b->bottom);
 }
 
-static float box_side(const struct face_box *b)
+float face_box_side(const struct face_box *b)
 {
     return 0.5f * (b->right - b->left + b->bottom - b->top);
 }
@@ -57,7 +57,7 @@ static float box_overlap(const struct face_box *a, const struct face_box *b)
                    (b->right - b->left) * (b->bottom - b->top) - both);
 }
 
-static float box_distance(const struct face_box *a, const struct face_box *b)
+float face_box_distance(const struct face_box *a, const struct face_box *b)
 {
     return hypotf(centre_x(a) - centre_x(b), centre_y(a) - centre_y(b));
 }
@@ -90,7 +90,7 @@ static int confirm(struct face_track *t, struct face_box *found, struct gray_pic
                    struct error *err)
 {
     struct face_box faces[FACES_MAX];
-    const float side = box_side(&t->box), x = centre_x(&t->box), y = centre_y(&t->box);
+    const float side = face_box_side(&t->box), x = centre_x(&t->box), y = centre_y(&t->box);
     const int left = (int)fmaxf(x - side, 0), top = (int)fmaxf(y - side, 0);
     const int right = (int)fminf(x + side, (float)picture.width);
     const int bottom = (int)fminf(y + side, (float)picture.height);
@@ -115,22 +115,6 @@ static int confirm(struct face_track *t, struct face_box *found, struct gray_pic
     return best > overlap_same;
 }
 
-/* Looks through the whole picture: 1 found is the face to follow, 0 none, negative error. */
-static int search(struct face_track *t, struct face_box *found, struct gray_picture picture,
-                  struct error *err)
-{
-    struct face_box faces[FACES_MAX];
-    const int count = face_detect(t->finder, picture, faces, FACES_MAX, err);
-    int best = 0;
-    for (int i = 1; i < count; i++)
-        if (t->seen ? box_distance(&faces[i], &t->box) < box_distance(&faces[best], &t->box)
-                    : box_side(&faces[i]) > box_side(&faces[best]))
-            best = i;
-    if (count > 0)
-        *found = faces[best];
-    return count > 0 ? 1 : count;
-}
-
 /* Landmarks from t->box: 1 when they are a face's. The box then follows them; a detection in this
    picture (`found`, else NULL) pulls its size and its place on the face by `gain`. */
 static int follow(struct face_track *t, float points[FACE_LANDMARKS][2],
@@ -149,7 +133,7 @@ static int follow(struct face_track *t, float points[FACE_LANDMARKS][2],
         const float dx = points[i][0] - x, dy = points[i][1] - y;
         spread += (dx * dx + dy * dy) / FACE_LANDMARKS;
     }
-    float side = box_side(&t->box);
+    float side = face_box_side(&t->box);
     spread = sqrtf(spread) / side;
     if (spread < spread_min || spread > spread_max ||
         hypotf(x - centre_x(&t->box), y - centre_y(&t->box)) > offset_max * side)
@@ -157,7 +141,7 @@ static int follow(struct face_track *t, float points[FACE_LANDMARKS][2],
     if (found) {
         t->offset[0] += gain * (centre_x(found) - x - t->offset[0]);
         t->offset[1] += gain * (centre_y(found) - y - t->offset[1]);
-        side += gain * (box_side(found) - side);
+        side += gain * (face_box_side(found) - side);
         t->box.score = found->score;
     }
     t->box.left = x + t->offset[0] - side / 2;
@@ -167,45 +151,32 @@ static int follow(struct face_track *t, float points[FACE_LANDMARKS][2],
     return 1;
 }
 
-/* The face held so far: 1 with landmarks, 0 lost, negative error. */
-static int keep(struct face_track *t, float points[FACE_LANDMARKS][2], struct gray_picture picture,
-                struct error *err)
+int face_track_keep(struct face_track *t, float points[FACE_LANDMARKS][2],
+                    struct gray_picture picture, struct error *err)
 {
     struct face_box found;
     const bool look = --t->wait <= 0 || is_cut(t, picture);
+    int rc = 1;
     if (look) {
-        const int rc = confirm(t, &found, picture, err);
-        if (rc <= 0)
-            return rc;
+        rc = confirm(t, &found, picture, err);
         t->wait = FACE_TRACK_CHECK;
     }
-    return follow(t, points, picture, look ? &found : NULL, pull, err);
+    if (rc > 0)
+        rc = follow(t, points, picture, look ? &found : NULL, pull, err);
+    t->held = rc > 0;
+    if (t->held)
+        look_at(t->look, picture, &t->box);
+    return rc;
 }
 
-int face_track_next(struct face_track *t, float points[FACE_LANDMARKS][2], struct face_box *box,
-                    struct gray_picture picture, struct error *err)
+int face_track_take(struct face_track *t, float points[FACE_LANDMARKS][2],
+                    struct gray_picture picture, const struct face_box *found, struct error *err)
 {
-    int rc = 0;
-    if (t->held) {
-        rc = keep(t, points, picture, err);
-        if (rc == 0)
-            t->wait = 0; /* search this very picture */
-    }
-    if (rc == 0 && --t->wait <= 0) {
-        struct face_box found;
-        t->wait = FACE_TRACK_SEARCH;
-        rc = search(t, &found, picture, err);
-        if (rc > 0) {
-            t->box = found;
-            rc = follow(t, points, picture, &found, 1, err);
-            t->wait = rc > 0 ? FACE_TRACK_CHECK : FACE_TRACK_SEARCH;
-        }
-    }
+    t->box = *found;
+    const int rc = follow(t, points, picture, found, 1, err);
+    t->wait = FACE_TRACK_CHECK;
     t->held = rc > 0;
-    if (rc > 0) {
-        t->seen = true;
-        *box = t->box;
+    if (t->held)
         look_at(t->look, picture, &t->box);
-    }
     return rc;
 }

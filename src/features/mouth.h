@@ -1,20 +1,11 @@
 /*
- * Pictures of a talking face -> one 96x96 gray picture of the mouth per input picture, as a stream.
+ * The landmarks of one face, picture by picture -> one 96x96 gray picture of the mouth per picture.
  *
- * Push RGB pictures in order (25 a second), pop mouths in the same order, one for each picture and
- * none left out. A mouth comes out once the 6 pictures that follow are known (smoothing over time),
- * later while the face is lost: the gap is then bridged from both ends, and given up after
- * MOUTH_GAP pictures. So at most MOUTH_GAP + 7 gray pictures are held.
- *
- *     while (a picture is there) {
- *         mouth_tracker_push(t, rgb, width, height, stride, err);
- *         while (mouth_tracker_pop(t, &frame)) ...
- *     }
- *     mouth_tracker_finish(t);
- *     while (mouth_tracker_pop(t, &frame)) ...
- *
- * Pictures of 96x96 or 88x88 are taken for mouths already: they pass through as they are (gray;
- * 88x88 in a border of zeros, so that the central 88x88 are the input).
+ * A picture is settled when its landmarks are decided: measured in it, interpolated over a gap of
+ * at most MOUTH_GAP pictures that a later measurement closed, or copied from the nearest end. It is
+ * ready when the MOUTH_MARGIN settled pictures that smoothing over time wants are there too, or no
+ * more come. With pictures 0 .. n-1 of the face, the window of picture i is i-m .. i+m,
+ * m = min(MOUTH_MARGIN, i, n-1-i), as in auto_avsr's preparation (window margin 12).
  */
 #ifndef FEATURES_MOUTH_H
 #define FEATURES_MOUTH_H
@@ -27,18 +18,18 @@
 enum {
     MOUTH_SIDE = 96,
     MOUTH_PIXELS = MOUTH_SIDE * MOUTH_SIDE,
-    MOUTH_GAP = 25, /* pictures without a face that are bridged by interpolation */
+    MOUTH_GAP = 25,  /* pictures without the face that are bridged by interpolation */
+    MOUTH_RING = 64, /* pictures whose landmarks are held: a gap, and windows around it */
 };
 
 enum mouth_source {
-    MOUTH_NONE,     /* no face up to here: the crop is zeros, as training's time masks are */
+    MOUTH_NONE,     /* no face: the crop is zeros, as training's time masks are */
     MOUTH_MEASURED, /* landmarks of this very picture */
     MOUTH_GUESSED,  /* interpolated between, or copied from, other pictures */
     MOUTH_READY,    /* the picture was a mouth already; box, landmarks and corners are zeros */
 };
 
 struct mouth_frame {
-    int64_t index; /* of the picture, from 0 */
     enum mouth_source source;
     uint8_t crop[MOUTH_PIXELS];         /* row-major */
     float landmarks[FACE_LANDMARKS][2]; /* in the picture, not smoothed */
@@ -46,20 +37,32 @@ struct mouth_frame {
     float corners[4][2]; /* of the crop, in the picture, clockwise from its left top */
 };
 
-struct mouth_tracker;
+struct mouth_slot {
+    enum mouth_source source;
+    float points[FACE_LANDMARKS][2];
+    struct face_box box;
+};
 
-/* The finder is borrowed and must outlive the tracker. One tracker serves one stream and one thread
-   at a time. */
-int mouth_tracker_new(struct mouth_tracker **t, struct face_finder *finder, struct error *err);
-void mouth_tracker_free(struct mouth_tracker *t); /* NULL is fine */
+struct mouth_track {
+    int64_t first, next; /* its first picture; the one that comes next */
+    int64_t settled;     /* pictures before it are */
+    bool ended;
+    struct mouth_slot ring[MOUTH_RING];
+};
 
-/* rgb: RGB24, not kept. All pictures of a stream have one size. */
-int mouth_tracker_push(struct mouth_tracker *t, const uint8_t *rgb, int width, int height,
-                       int stride, struct error *err);
-void mouth_tracker_finish(struct mouth_tracker *t); /* no more pictures come */
-bool mouth_tracker_pop(struct mouth_tracker *t, struct mouth_frame *frame);
+/* A face first measured in picture `now`; pictures first .. now-1 get copies. */
+void mouth_track_begin(struct mouth_track *t, int64_t first, int64_t now,
+                       const float points[FACE_LANDMARKS][2], const struct face_box *box);
+/* The next picture; points NULL: the face is not in it. False: missing for longer than MOUTH_GAP,
+   the track has ended with this picture. */
+bool mouth_track_add(struct mouth_track *t, const float (*points)[2], const struct face_box *box);
+void mouth_track_end(struct mouth_track *t); /* no more pictures come */
 
-/* Pictures whose mouth was measured or ready so far; 0 after the finish: there was no face. */
-int64_t mouth_tracker_found(const struct mouth_tracker *t);
+bool mouth_track_covers(const struct mouth_track *t, int64_t picture);
+bool mouth_track_ready(const struct mouth_track *t, int64_t picture);
+
+/* The mouth of a ready picture, whose gray this is. */
+void mouth_track_cut(const struct mouth_track *t, struct mouth_frame *frame, int64_t picture,
+                     struct gray_picture gray);
 
 #endif

@@ -57,31 +57,37 @@ static void draw_loop(struct canvas c, const float corners[4][2], const uint8_t 
         draw_line(c, corners[i], corners[(i + 1) % 4], colour);
 }
 
-static void draw_inset(struct canvas c, const uint8_t *crop)
+static void draw_inset(struct canvas c, const uint8_t *crop, int place)
 {
-    if (c.width < INSET || c.height < INSET)
+    const int left = place * INSET;
+    if (c.width < left + INSET || c.height < INSET)
         return;
     for (int y = 0; y < INSET; y++)
         for (int x = 0; x < INSET; x++)
-            memset(c.rgb + 3 * ((size_t)(c.height - INSET + y) * c.width + x),
+            memset(c.rgb + 3 * ((size_t)(c.height - INSET + y) * c.width + left + x),
                    crop[y / INSET_SCALE * MOUTH_SIDE + x / INSET_SCALE], 3);
 }
 
-static void draw_frame(struct canvas c, const struct mouth_frame *f)
+static void draw_face(struct canvas c, const struct mouth_frame *f)
 {
-    if (f->source == MOUTH_READY)
-        return;
-    if (f->source != MOUTH_NONE) {
-        const float box[4][2] = {{f->box.left, f->box.top},
-                                 {f->box.right, f->box.top},
-                                 {f->box.right, f->box.bottom},
-                                 {f->box.left, f->box.bottom}};
-        draw_loop(c, box, f->source == MOUTH_MEASURED ? green : yellow);
-        draw_loop(c, f->corners, red);
-        for (int i = 0; i < FACE_LANDMARKS; i++)
-            draw_dot(c, f->landmarks[i][0], f->landmarks[i][1], cyan);
-    }
-    draw_inset(c, f->crop);
+    const float box[4][2] = {{f->box.left, f->box.top},
+                             {f->box.right, f->box.top},
+                             {f->box.right, f->box.bottom},
+                             {f->box.left, f->box.bottom}};
+    draw_loop(c, box, f->source == MOUTH_MEASURED ? green : yellow);
+    draw_loop(c, f->corners, red);
+    for (int i = 0; i < FACE_LANDMARKS; i++)
+        draw_dot(c, f->landmarks[i][0], f->landmarks[i][1], cyan);
+}
+
+static void draw_faces(struct canvas c, const struct faces_picture *p)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->faces[i].mouth.source != MOUTH_READY)
+            draw_face(c, &p->faces[i].mouth);
+    for (int i = 0; i < p->count; i++)
+        if (p->faces[i].mouth.source != MOUTH_READY)
+            draw_inset(c, p->faces[i].mouth.crop, p->faces[i].number - 1);
 }
 
 int mouth_debug_open(struct mouth_debug **d, const char *path, int width, int height,
@@ -140,14 +146,14 @@ int mouth_debug_picture(struct mouth_debug *d, const uint8_t *rgb, int stride, s
     return 0;
 }
 
-int mouth_debug_frame(struct mouth_debug *d, const struct mouth_frame *frame, struct error *err)
+int mouth_debug_faces(struct mouth_debug *d, const struct faces_picture *faces, struct error *err)
 {
-    if (frame->index != d->written || d->written >= d->pushed)
+    if (faces->index != d->written || d->written >= d->pushed)
         return error_set(err, ERROR_USAGE, "mouth video: frame %lld out of turn",
-                         (long long)frame->index);
+                         (long long)faces->index);
     const int dot = 1 + d->width / DOT_PER_WIDTH;
     const struct canvas c = {d->waiting[d->written++ % WAITING], d->width, d->height, dot};
-    draw_frame(c, frame);
+    draw_faces(c, faces);
     return writer_picture(d->writer, c.rgb, 3 * d->width, err);
 }
 

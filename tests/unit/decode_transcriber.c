@@ -241,6 +241,8 @@ static void test_what_is_missing_is_said(void **state)
     make_clip(&lips, 20, 0, false, true);
     assert_int_equal(transcriber_task(&sound, model.r), TASK_ASR);
     assert_int_equal(transcriber_task(&lips, model.r), TASK_VSR);
+    const struct clip still = {.has_sound = true, .has_pictures = true, .has_face = true};
+    assert_int_equal(transcriber_task(&still, model.r), TASK_ASR); /* its lips do not move */
     assert_int_equal(transcriber_load(&transcriber, &sound, TASK_AVSR, &err), ERROR_NO_FACE);
     assert_non_null(strstr(err.message, "no pictures"));
     assert_int_equal(transcriber_load(&transcriber, &lips, TASK_ASR, &err), ERROR_NO_STREAM);

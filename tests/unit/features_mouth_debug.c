@@ -16,16 +16,17 @@ enum { WIDTH = 480, HEIGHT = 320, PICTURES = 10, LATE = 4 };
 
 static const char path[] = "/tmp/mome-mouth-debug-test.mp4";
 
-static struct mouth_frame frame_at(int k)
+static struct faces_picture faces_at(int k)
 {
-    struct mouth_frame f = {.index = k,
-                            .source = k < 5 ? MOUTH_MEASURED : MOUTH_GUESSED,
+    struct mouth_frame f = {.source = k < 5 ? MOUTH_MEASURED : MOUTH_GUESSED,
                             .box = {240, 40, 440, 240, 1},
                             .corners = {{280, 140}, {400, 140}, {400, 260}, {280, 260}}};
     for (int i = 0; i < FACE_LANDMARKS; i++)
         f.landmarks[i][0] = f.landmarks[i][1] = -1e9f; /* far outside: must draw nothing */
     memset(f.crop, 200, sizeof f.crop);
-    return f;
+    const struct faces_picture p = {
+        .index = k, .count = 1, .faces = {{.id = 1, .number = 1, .mouth = f}}};
+    return p;
 }
 
 static void write_video(void)
@@ -40,9 +41,9 @@ static void write_video(void)
     for (int k = 0; k < PICTURES + LATE; k++) {
         if (k < PICTURES)
             assert_int_equal(mouth_debug_picture(d, rgb, 3 * WIDTH, &err), 0);
-        const struct mouth_frame f = frame_at(k - LATE);
+        const struct faces_picture f = faces_at(k - LATE);
         if (k >= LATE)
-            assert_int_equal(mouth_debug_frame(d, &f, &err), 0);
+            assert_int_equal(mouth_debug_faces(d, &f, &err), 0);
     }
     assert_int_not_equal(access(path, F_OK), 0); /* not before it is whole */
     assert_int_equal(mouth_debug_close(d, &err), 0);
@@ -97,8 +98,8 @@ static void test_failures(void **state)
     assert_non_null(strstr(err.message, "/no/such/folder/x.mp4"));
     assert_null(d);
     assert_int_equal(mouth_debug_open(&d, path, WIDTH, HEIGHT, false, &err), 0);
-    const struct mouth_frame f = frame_at(0);
-    assert_int_equal(mouth_debug_frame(d, &f, &err), ERROR_USAGE); /* its picture never came */
+    const struct faces_picture f = faces_at(0);
+    assert_int_equal(mouth_debug_faces(d, &f, &err), ERROR_USAGE); /* its picture never came */
     int rc = 0;
     for (int k = 0; k < 200 && rc == 0; k++)
         rc = mouth_debug_picture(d, rgb, 3 * WIDTH, &err);

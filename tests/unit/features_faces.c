@@ -1,8 +1,9 @@
-/* The mouth tracker on drawn faces, on pictures without a face, and on recordings where they are.
- */
+/* Faces followed and mouths cut: one and several drawn faces that come, go and change with the
+   shot; pictures without a face; recordings where they are. */
 #include "base/random.h"
 #include "drawn_face.h"
-#include "features/mouth.h"
+#include "features/faces.h"
+#include "features/face_track.h"
 #include "features/mouth_warp.h"
 #include "media/media.h"
 
@@ -18,8 +19,10 @@
 enum { WIDTH = 240, HEIGHT = 216, PICTURES_MAX = 160 };
 
 static struct face_finder *finder; /* one for all tests: loading takes a while */
-static struct mouth_frame frames[PICTURES_MAX];
+static struct faces_picture pictures[PICTURES_MAX];
+static struct mouth_frame frames[PICTURES_MAX]; /* of the first face; zeros: there is none */
 static int count;
+static int64_t found; /* of frames, measured or ready */
 
 static int open_finder(void **state)
 {
@@ -35,49 +38,53 @@ static int close_finder(void **state)
     return 0;
 }
 
-static void pop_all(struct mouth_tracker *t)
+static void pop_all(struct faces *t)
 {
-    while (count < PICTURES_MAX && mouth_tracker_pop(t, &frames[count])) {
-        assert_int_equal(frames[count].index, count);
-        count++;
+    while (count < PICTURES_MAX && faces_pop(t, &pictures[count])) {
+        const struct faces_picture *p = &pictures[count];
+        assert_int_equal(p->index, count);
+        memset(&frames[count], 0, sizeof frames[count]);
+        if (p->count > 0)
+            frames[count] = p->faces[0].mouth;
+        const enum mouth_source source = frames[count++].source;
+        found += source == MOUTH_MEASURED || source == MOUTH_READY;
     }
 }
 
-static struct mouth_tracker *tracker(void)
+static struct faces *tracker(void)
 {
     struct error err = {0};
-    struct mouth_tracker *t;
-    assert_int_equal(mouth_tracker_new(&t, finder, &err), 0);
+    struct faces *t;
+    assert_int_equal(faces_new(&t, finder, &err), 0);
     count = 0;
+    found = 0;
     return t;
 }
 
-static void push(struct mouth_tracker *t, const uint8_t *rgb, int width, int height)
+static void push(struct faces *t, const uint8_t *rgb, int width, int height)
 {
     struct error err = {0};
-    assert_int_equal(mouth_tracker_push(t, rgb, width, height, 3 * width, &err), 0);
+    assert_int_equal(faces_push(t, rgb, width, height, 3 * width, &err), 0);
     pop_all(t);
 }
 
-static int64_t finish(struct mouth_tracker *t)
+static int64_t finish(struct faces *t)
 {
-    mouth_tracker_finish(t);
+    faces_finish(t);
     pop_all(t);
-    const int64_t found = mouth_tracker_found(t);
-    mouth_tracker_free(t);
+    faces_free(t);
     return found;
 }
 
-/* A face that drifts right by one pixel a picture where shown[k] is 'f', an empty picture else. */
+/* A face that drifts right by one pixel a picture, behind a board where shown[k] is not 'f'. */
 static int64_t play(const char *shown)
 {
     static uint8_t rgb[3 * WIDTH * HEIGHT];
-    struct mouth_tracker *t = tracker();
+    struct faces *t = tracker();
     for (int k = 0; shown[k]; k++) {
-        if (shown[k] == 'f')
-            draw_face(rgb, WIDTH, HEIGHT, 90 + k, 105, 100, 0.5 + 0.5 * sin(k));
-        else
-            memset(rgb, 90, sizeof rgb);
+        draw_face(rgb, WIDTH, HEIGHT, 90 + k, 105, 100, 0.5 + 0.5 * sin(k));
+        for (int y = 60; shown[k] != 'f' && y < 160; y++)
+            memset(rgb + 3 * (y * WIDTH + 40 + k), 120, 3 * 100);
         push(t, rgb, WIDTH, HEIGHT);
     }
     return finish(t);
@@ -138,7 +145,7 @@ static void test_gap_is_bridged(void **state)
 {
     (void)state;
     const char *shown = "ffffffff.....fffffff...";
-    const int64_t found = play(shown);
+    play(shown);
     assert_int_equal(count, (int)strlen(shown));
     int measured = 0;
     for (int k = 0; k < count; k++) {
@@ -171,7 +178,7 @@ static void test_long_gap_and_late_face(void **state)
     shown[sizeof shown - 1] = 0;
     memset(shown + 35, 'f', 6); /* nothing for longer than MOUTH_GAP, a face, nothing again */
     memset(shown + 86, 'f', 6);
-    const int64_t found = play(shown);
+    play(shown);
     assert_int_equal(count, (int)strlen(shown));
     assert_in_range(found, 4, 12);
     for (int k = 0; k < 35; k++) {
@@ -181,9 +188,16 @@ static void test_long_gap_and_late_face(void **state)
     }
     assert_int_equal(frames[40].source, MOUTH_MEASURED);
     for (int k = 41; k < 86; k++) { /* given up: copies, no slow slide to the face's next place */
-        assert_int_equal(frames[k].source, MOUTH_GUESSED);
-        assert_memory_equal(frames[k].landmarks, frames[40].landmarks, sizeof frames[k].landmarks);
+        const bool bridged = k <= 41 + MOUTH_GAP;
+        assert_int_equal(frames[k].source, bridged ? MOUTH_GUESSED : MOUTH_NONE);
+        if (bridged)
+            assert_memory_equal(frames[k].landmarks, frames[40].landmarks,
+                                sizeof frames[k].landmarks);
+        else
+            assert_int_equal(pictures[k].count, 0);
     }
+    assert_int_equal(frames[91].source, MOUTH_MEASURED); /* the same, back */
+    assert_int_equal(pictures[91].faces[0].id, pictures[40].faces[0].id);
     assert_int_equal(play("........fffff"), 3);
     for (int k = 0; k < 10; k++) { /* a short wait is filled with the first face */
         assert_int_equal(frames[k].source, MOUTH_GUESSED);
@@ -191,24 +205,117 @@ static void test_long_gap_and_late_face(void **state)
     }
 }
 
+/* ---- several faces ---- */
+
+enum { W = 400, H = 230 };
+
+/* A face of `side` pixels in each half; 0: none there. */
+static void draw_two(uint8_t *rgb, double left_side, double right_side, double open)
+{
+    static uint8_t half[3 * (W / 2) * H];
+    for (int k = 0; k < 2; k++) {
+        const double side = k ? right_side : left_side;
+        memset(half, 90, sizeof half);
+        if (side > 0)
+            draw_face(half, W / 2, H, 100, 100, side, open);
+        for (int y = 0; y < H; y++)
+            memcpy(rgb + 3 * (y * W + k * W / 2), half + 3 * y * W / 2, 3 * W / 2);
+    }
+}
+
+static const struct faces_face *numbered(const struct faces_picture *p, int number)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->faces[i].number == number)
+            return &p->faces[i];
+    return NULL;
+}
+
+static void expect_at(const struct faces_face *face, float x)
+{
+    float centre[2];
+    assert_non_null(face);
+    mouth_centre(centre, &face->mouth);
+    assert_true(fabsf(centre[0] - x) < 15);
+}
+
 static void test_two_faces(void **state)
 {
     (void)state;
-    enum { W = 400, H = 230 };
-    static uint8_t rgb[3 * W * H], left[3 * W * H], right[3 * W * H];
-    struct mouth_tracker *t = tracker();
-    for (int k = 0; k < 20; k++) { /* the left face is larger, later smaller */
-        draw_face(left, W, H, 100, 100, k < 8 ? 120 : 95, 0.5);
-        draw_face(right, W, H, 300, 100, k < 8 ? 90 : 125, 0.5);
-        for (int i = 0; i < W * H; i++)
-            memcpy(rgb + 3 * i, (i % W < W / 2 ? left : right) + 3 * i, 3);
+    static uint8_t rgb[3 * W * H];
+    struct faces *t = tracker();
+    for (int k = 0; k < 20; k++) { /* the left face is smaller, later larger */
+        draw_two(rgb, 90 + 2 * k, 125 - 2 * k, 0.5);
         push(t, rgb, W, H);
     }
-    assert_int_equal(finish(t), 20);
+    finish(t);
+    assert_int_equal(count, 20);
     for (int k = 0; k < 20; k++) {
-        float centre[2];
-        mouth_centre(centre, &frames[k]);
-        assert_true(fabsf(centre[0] - 100) < 15);
+        assert_int_equal(pictures[k].count, 2);
+        expect_at(numbered(&pictures[k], 1), 300); /* the larger when they were found */
+        expect_at(numbered(&pictures[k], 2), 100);
+        assert_int_equal(pictures[k].faces[0].id, pictures[0].faces[0].id);
+        assert_int_equal(pictures[k].faces[1].id, pictures[0].faces[1].id);
+    }
+    t = tracker();
+    for (int k = 0; k < 10; k++) { /* alike: from left to right */
+        draw_two(rgb, 110, 114, 0.5);
+        push(t, rgb, W, H);
+    }
+    finish(t);
+    expect_at(numbered(&pictures[9], 1), 100);
+}
+
+static void test_a_face_comes_and_leaves(void **state)
+{
+    (void)state;
+    enum { COMES = 30, LEAVES = 70, ALL = 120 };
+    static uint8_t rgb[3 * W * H];
+    struct faces *t = tracker();
+    for (int k = 0; k < ALL; k++) {
+        draw_two(rgb, 110, k < COMES || k >= LEAVES ? 0 : 110, k % 7 / 7.0);
+        push(t, rgb, W, H);
+    }
+    finish(t);
+    assert_int_equal(count, ALL);
+    int came = 0;
+    while (came < ALL && !numbered(&pictures[came], 2))
+        came++;
+    assert_in_range(came, COMES, COMES + FACES_SEARCH);
+    for (int k = 0; k < ALL; k++) {
+        const struct faces_face *other = numbered(&pictures[k], 2);
+        expect_at(numbered(&pictures[k], 1), 100);
+        if (k < came || k > LEAVES + FACE_TRACK_CHECK + MOUTH_GAP)
+            assert_null(other);
+        else if (k >= came + MOUTH_MARGIN && k < LEAVES)
+            assert_int_equal(other->mouth.source, MOUTH_MEASURED);
+        if (k >= LEAVES + FACE_TRACK_CHECK && other)
+            assert_int_equal(other->mouth.source, MOUTH_GUESSED);
+    }
+}
+
+/* Other people in another place: nothing is bridged, ids are new, numbers begin again. */
+static void test_shot_change(void **state)
+{
+    (void)state;
+    enum { CUT = 17, ALL = 40 };
+    static uint8_t rgb[3 * W * H];
+    struct faces *t = tracker();
+    for (int k = 0; k < ALL; k++) {
+        draw_two(rgb, 110, k < CUT ? 110 : 0, 0.3);
+        for (size_t i = 0; k >= CUT && i < sizeof rgb; i++)
+            rgb[i] = (uint8_t)fmin(rgb[i] * 0.6 + 90, 255);
+        push(t, rgb, W, H);
+    }
+    finish(t);
+    assert_int_equal(count, ALL);
+    for (int k = 0; k < ALL; k++) {
+        const struct faces_face *first = numbered(&pictures[k], 1);
+        assert_int_equal(pictures[k].count, k < CUT ? 2 : 1);
+        expect_at(first, 100);
+        assert_int_equal(first->shot, k < CUT ? 0 : 1);
+        assert_int_equal(first->id, k < CUT ? 1 : 3);
+        assert_int_equal(first->mouth.source, MOUTH_MEASURED);
     }
 }
 
@@ -219,7 +326,7 @@ static void test_no_face(void **state)
     struct random r;
     random_seed(&r, 6);
     for (int kind = 0; kind < 2; kind++) {
-        struct mouth_tracker *t = tracker();
+        struct faces *t = tracker();
         for (int k = 0; k < 12; k++) {
             for (size_t i = 0; i < sizeof rgb; i++)
                 rgb[i] = kind ? (uint8_t)random_below(&r, 256) : 128;
@@ -230,7 +337,7 @@ static void test_no_face(void **state)
         for (int k = 0; k < count; k++)
             assert_int_equal(frames[k].source, MOUTH_NONE);
     }
-    struct mouth_tracker *t = tracker();
+    struct faces *t = tracker();
     assert_int_equal(finish(t), 0);
     assert_int_equal(count, 0);
 }
@@ -243,7 +350,7 @@ static void test_odd_pictures(void **state)
         const int w = sizes[s][0], h = sizes[s][1];
         uint8_t *rgb = calloc((size_t)w * h, 3);
         assert_non_null(rgb);
-        struct mouth_tracker *t = tracker();
+        struct faces *t = tracker();
         push(t, rgb, w, h);
         assert_int_equal(finish(t), 0);
         assert_int_equal(frames[0].source, MOUTH_NONE);
@@ -256,19 +363,19 @@ static void test_misuse(void **state)
     (void)state;
     static uint8_t rgb[3 * 64 * 64];
     struct error err = {0};
-    struct mouth_tracker *t = tracker();
-    assert_int_equal(mouth_tracker_push(t, rgb, 0, 5, 3, &err), ERROR_LIMIT);
-    assert_int_equal(mouth_tracker_push(t, rgb, 64, 64, 64, &err), ERROR_LIMIT);
+    struct faces *t = tracker();
+    assert_int_equal(faces_push(t, rgb, 0, 5, 3, &err), ERROR_LIMIT);
+    assert_int_equal(faces_push(t, rgb, 64, 64, 64, &err), ERROR_LIMIT);
     push(t, rgb, 64, 64);
-    assert_int_equal(mouth_tracker_push(t, rgb, 32, 64, 96, &err), ERROR_FORMAT);
+    assert_int_equal(faces_push(t, rgb, 32, 64, 96, &err), ERROR_FORMAT);
     finish(t);
     t = tracker();
     int rc = 0;
     for (int k = 0; k < 200 && rc == 0; k++) /* never popped: bounded */
-        rc = mouth_tracker_push(t, rgb, 64, 64, 192, &err);
+        rc = faces_push(t, rgb, 64, 64, 192, &err);
     assert_int_equal(rc, ERROR_USAGE);
-    mouth_tracker_free(t);
-    mouth_tracker_free(NULL);
+    faces_free(t);
+    faces_free(NULL);
 }
 
 static void test_ready_mouths(void **state)
@@ -276,7 +383,7 @@ static void test_ready_mouths(void **state)
     (void)state;
     static uint8_t rgb[3 * MOUTH_PIXELS];
     for (int side = 88; side <= 96; side += 8) {
-        struct mouth_tracker *t = tracker();
+        struct faces *t = tracker();
         for (int k = 0; k < 3; k++) {
             for (int i = 0; i < side * side; i++)
                 memset(rgb + 3 * i, (i * 7 + k) % 256, 3);
@@ -325,7 +432,7 @@ static void check_recordings(const char *folder, const char *table, int every, i
         print_message("skipped: %s is not there\n", path);
         skip();
     }
-    int64_t found = 0, pictures = 0;
+    int64_t all_found = 0, all = 0;
     for (int row = 0, done = 0; fgets(line, sizeof line, list) && done < clips; row++) {
         if (row % every != 1)
             continue;
@@ -337,15 +444,15 @@ static void check_recordings(const char *folder, const char *table, int every, i
         struct media_chunk chunk;
         const struct media_options options = {.no_sound = true};
         assert_int_equal(media_open(&m, path, &options, &err), 0);
-        struct mouth_tracker *t = tracker();
+        struct faces *t = tracker();
         while (media_read(m, &chunk, &err) == 1) {
             assert_int_equal(
-                mouth_tracker_push(t, chunk.rgb, chunk.width, chunk.height, chunk.stride, &err), 0);
+                faces_push(t, chunk.rgb, chunk.width, chunk.height, chunk.stride, &err), 0);
             pop_all(t);
         }
         media_close(m);
-        found += finish(t);
-        pictures += count;
+        all_found += finish(t);
+        all += count;
         for (int k = 1; k < count; k++) {
             float now[2], last[2];
             mouth_centre(now, &frames[k]);
@@ -355,9 +462,9 @@ static void check_recordings(const char *folder, const char *table, int every, i
         }
     }
     fclose(list);
-    print_message("%s: mouth measured in %lld of %lld pictures\n", folder, (long long)found,
-                  (long long)pictures);
-    assert_true(pictures > 0 && 100 * found >= 99 * pictures);
+    print_message("%s: mouth measured in %lld of %lld pictures\n", folder, (long long)all_found,
+                  (long long)all);
+    assert_true(all > 0 && 100 * all_found >= 99 * all);
 }
 
 static void test_grid(void **state)
@@ -378,7 +485,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drawn_face),     cmocka_unit_test(test_smoothing_over_time),
         cmocka_unit_test(test_gap_is_bridged), cmocka_unit_test(test_long_gap_and_late_face),
-        cmocka_unit_test(test_two_faces),      cmocka_unit_test(test_no_face),
+        cmocka_unit_test(test_two_faces),      cmocka_unit_test(test_a_face_comes_and_leaves),
+        cmocka_unit_test(test_shot_change),    cmocka_unit_test(test_no_face),
         cmocka_unit_test(test_odd_pictures),   cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_ready_mouths),   cmocka_unit_test(test_landmark_file),
         cmocka_unit_test(test_grid),           cmocka_unit_test(test_lombard),

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Several faces in a clip, one who speaks: two samples side by side with the sound of one, a face that
+# leaves, a cut, a still picture. Usage: tests/cli/faces.sh BUILD_FOLDER
+set -eu
+. tests/cli/setup
+command -v ffmpeg >/dev/null || { echo "$name: skipped, no ffmpeg"; exit 77; }
+left=samples/000002.mp4 left_words="place green at z five again"
+right=samples/000003.mp4 right_words="set blue by j eight now"
+
+# make NAME FILTER SOUND: pictures by a filter of both samples, sound of the first (0) or second (1)
+make() {
+    ffmpeg -v error -i $left -i $right -filter_complex "$2" -map '[v]' -map "$3" -pix_fmt yuv420p \
+        "$folder/$1.mp4" || fail "ffmpeg: $1"
+}
+
+# hears NAME TEXT REMARK OPTIONS...: the transcript, and a line on stderr
+hears() {
+    file=$folder/$1.mp4 text=$2 remark=$3
+    shift 3
+    "$mome" transcribe --model models/tiny "$@" "$file" >"$folder/out" 2>"$folder/err" ||
+        fail "$(cat "$folder/err")"
+    grep -qx "$text" "$folder/out" || fail "$file: '$(cat "$folder/out")' is not '$text'"
+    grep -qF "$remark" "$folder/err" || fail "$file: no '$remark' in: $(cat "$folder/err")"
+}
+
+make one '[0:v][1:v]hstack[v]' 0:a
+make two '[0:v][1:v]hstack[v]' 1:a
+hears one "$left_words" "2 faces: reading the lips of face 1, who speaks (--face N reads another's)"
+hears two "$right_words" "2 faces: reading the lips of face 2, who speaks (--face N reads another's)"
+# lips alone: the letter may be misread
+hears one "place green at . five again" "2 faces: reading the lips of face 1" --task vsr --face 1
+hears one "set blue by . eight now" "2 faces: reading the lips of face 2" --task vsr --face 2
+hears two "place green at . five again" "2 faces: reading the lips of face 1" --task vsr --face 1
+refused 1 "one.mp4: has no face 3; its faces are numbered 1 to 2" transcribe --model models/tiny --face 3 \
+    "$folder/one.mp4"
+refused 2 "--face takes a number from 1 on, not" transcribe --face 0 "$folder/one.mp4"
+
+# the other one leaves after a second
+make leaves "[0:v][1:v]hstack,drawbox=x=iw/2:w=iw/2:h=ih:color=0x909090:t=fill:enable='gte(t,1)'[v]" 0:a
+hears leaves "$left_words" "reading the lips of face 1"
+
+# one after the other, a cut between them
+make cut '[0:v][1:v]concat[v];[0:a][1:a]concat=v=0:a=1[a]' '[a]'
+"$mome" transcribe --model models/tiny --json "$folder/cut.mp4" >"$folder/out" || fail "cut"
+grep -q '"faces": 1' "$folder/out" && grep -q '"lips_move": true' "$folder/out" || fail "$(cat "$folder/out")"
+"$mome" transcribe --model models/tiny --face 2 "$folder/cut.mp4" 2>&1 | grep -q 'no face 2' ||
+    fail "a cut makes two faces"
+
+# a picture that does not move
+make still '[0:v]trim=end_frame=1,loop=74:1,setpts=N/25/TB[v]' 0:a
+hears still "$left_words" "the lips do not move: using the sound alone (asr)"
+"$mome" transcribe --model models/tiny --json "$folder/still.mp4" 2>/dev/null | grep -q '"lips_move": false' ||
+    fail "a still picture moves its lips"
