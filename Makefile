@@ -25,7 +25,7 @@ build: deps
 	@cmake --build $(BUILD) -j $(JOBS)
 
 install: build
-	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX) | sed '/Up-to-date/d'
+	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)" | sed '/Up-to-date/d'
 
 package: build
 	@cd $(BUILD) && cpack -G DEB >cpack.log || { cat cpack.log; exit 1; }

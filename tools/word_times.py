@@ -3,10 +3,11 @@
 
 usage: tools/word_times.py MANIFEST.tsv RESULT.json...
 
-MANIFEST has words_ms; RESULT is what `mome transcribe --json` printed of its clips. For each task,
-rate and noise level: words recognised, of them right; of the right ones the median and the 90th
-hundredth of |start error| and |end error| in ms; and how well confidence tells right words from
-wrong ones (the area under the ROC curve: the chance that a right word has the higher one).
+RESULT is what `mome transcribe --json` printed of clips of MANIFEST. For each task, rate and noise
+level: words recognised, of them right; where the manifest has words_ms, of the right ones the
+median and the 90th hundredth of |start error| and |end error| in ms; and how well confidence tells
+right words from wrong ones (the area under the ROC curve: the chance that a right word has the
+higher one).
 """
 import json
 import os
@@ -14,15 +15,17 @@ import sys
 
 
 def read_manifest(path):
-    """{path of a clip: [(word, start, end) in seconds]}"""
+    """{path of a clip: [(word, start, end) in seconds, None where they are not known]}"""
     clips = {}
     with open(path, encoding="utf-8") as lines:
         head = next(lines).rstrip("\n").split("\t")
         for line in lines:
             row = dict(zip(head, line.rstrip("\n").split("\t")))
-            words = [w.rsplit(":", 2) for w in row["words_ms"].split()]
             clip = os.path.realpath(os.path.join(os.path.dirname(path), row["path"]))
-            clips[clip] = [(w, int(start) / 1e3, int(end) / 1e3) for w, start, end in words]
+            clips[clip] = [(w, None, None) for w in row["text"].split()]
+            if row.get("words_ms"):
+                words = [w.rsplit(":", 2) for w in row["words_ms"].split()]
+                clips[clip] = [(w, int(start) / 1e3, int(end) / 1e3) for w, start, end in words]
     return clips
 
 
@@ -68,7 +71,7 @@ class Group:
         self.words += len(words)
         for word, at in zip(words, match(reference, words)):
             (self.wrong if at is None else self.right).append(word["confidence"])
-            if at is not None:
+            if at is not None and reference[at][1] is not None:
                 self.start.append(1e3 * abs(word["start"] - reference[at][1]))
                 self.end.append(1e3 * abs(word["end"] - reference[at][2]))
 

@@ -151,12 +151,13 @@ static bool place_by_ctc(struct times *times, const struct spoken *x, struct rec
     return true;
 }
 
+/* At least one: bytes that are no text are placed too. */
 static int letters(const struct spoken *x, int word)
 {
     int count = 0;
     for (size_t i = x->words[word].from; i < x->words[word].to; i++)
         count += (x->bytes.data[i] & 0xc0) != 0x80;
-    return count;
+    return count ? count : 1;
 }
 
 /* Where `share` of what is not silent is over, in frames. */

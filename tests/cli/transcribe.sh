@@ -41,6 +41,23 @@ for r in results:
     assert set(best[0]) == {"text", "score", "log_probability"} and best[0]["text"] == r["text"]
 END
 
+# words: all of the text, in order, within the clip, each with a confidence; read by CTC or spread
+"$mome" transcribe --max-tokens 24 --rate all --task asr,vsr,avsr --json $clip >"$folder/spread.json"
+"$mome" transcribe --model models/tiny --rate all --task asr,vsr,avsr --json $clip >"$folder/read.json"
+python3 - "$folder/spread.json" "$folder/read.json" <<'END' || fail "words"
+import json, sys
+for name in sys.argv[1:]:
+    results = json.load(open(name))
+    assert len(results) == 8, name
+    for r in results:
+        words = r["words"]
+        assert " ".join(w["word"] for w in words) == r["text"], r
+        times = [t for w in words for t in (w["start"], w["end"])]
+        assert times == sorted(times) and all(0 <= t <= 3.1 for t in times), r
+        assert all(0 <= w["confidence"] <= 1 for w in words), r
+    assert any(len(r["words"]) > 1 for r in results), name
+END
+
 "$mome" transcribe $quick $sound >"$folder/out" 2>"$folder/err" || fail "sound alone"
 grep -q "no pictures: using the sound alone (asr)" "$folder/err" || fail "auto does not say asr"
 "$mome" transcribe $quick --quiet $sound 2>&1 >/dev/null | grep . && fail "--quiet is not quiet"

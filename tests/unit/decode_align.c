@@ -159,6 +159,10 @@ static void test_spread_over_sound(void **state)
     assert_string_equal(words.list[1].text, "\342\202\254");
     assert_float_equal(words.list[1].start, 12.6, 1e-6);
     words_release(&words);
+    align(&words, NULL, "\200 \200", states); /* no text at all */
+    assert_int_equal(words.count, 2);
+    assert_float_equal(words.list[1].start, 12, 1e-6);
+    words_release(&words);
 }
 
 /* The projector made to say the token that a state's first numbers name: states of the same kind

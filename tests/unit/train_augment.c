@@ -3,7 +3,7 @@
 #include "mouth_clips.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "text/tokenizer.h"
+#include "text/token_words.h"
 #include "train/augment.h"
 #include "train/excerpt.h"
 
@@ -270,6 +270,37 @@ static void test_tokens_are_the_labels_words(void **state)
     config.sources[0].splice = 0;
 }
 
+/* Tokens have the time of the word that they spell, cut, spliced and played at any speed: labels of
+   frames, made from the same words, say that word there. */
+static void test_tokens_have_their_words_times(void **state)
+{
+    (void)state;
+    config.sources[0].splice = 0.5;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct example e = make(&dataset.samples[seed % 4], &wild, seed);
+        struct token_word *words;
+        struct strbuf said;
+        assert_non_null(e.times);
+        strbuf_init(&said, 1000);
+        int count = token_words(&words, &said, tokenizer, e.ids, e.id_count, &err);
+        assert_in_range(count, 1, e.id_count);
+        for (int w = 0; w < count; w++) {
+            double start = e.times[words[w].first].start, end = e.times[words[w].last].end;
+            assert_true(start < end && end <= (double)e.frames * FRAME_MS + FRAME_MS);
+            for (int k = words[w].first; k < words[w].last; k++)
+                assert_float_equal(e.times[k].end, e.times[k + 1].start, 1e-6);
+            int64_t middle = (int64_t)((start + end) / 2 / FRAME_MS);
+            const char *label = dataset.labels[e.video_label[middle]];
+            assert_int_equal(strlen(label), words[w].to - words[w].from);
+            assert_memory_equal(label, said.data + words[w].from, strlen(label));
+        }
+        memory_free(words);
+        strbuf_release(&said);
+        example_release(&e);
+    }
+    config.sources[0].splice = 0;
+}
+
 /* Slow playing and long words of others never pass what the encoder takes. */
 static void test_examples_fit_the_encoder(void **state)
 {
@@ -357,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_plain_example),
         cmocka_unit_test(test_seed_decides),
         cmocka_unit_test(test_tokens_are_the_labels_words),
+        cmocka_unit_test(test_tokens_have_their_words_times),
         cmocka_unit_test(test_examples_fit_the_encoder),
         cmocka_unit_test(test_exact_window),
         cmocka_unit_test(test_streams_of_the_model_alone),
