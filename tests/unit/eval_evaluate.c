@@ -18,7 +18,7 @@ struct told {
     char note[600];
 };
 
-static void utterance(void *arg, const struct utterance *u)
+static void utterance(void *arg, const struct evaluated *u)
 {
     struct told *t = arg;
     assert_true(t->utterances < ROOM * CLIPS);
