@@ -18,7 +18,7 @@ static bool reserve(void **data, int64_t *room, int64_t used, size_t size)
 {
     if (used < *room)
         return true;
-    const int64_t larger = used ? 2 * used : 64;
+    const int64_t larger = used ? 2 * used : 4;
     void *copy = memory_new((size_t)larger, size);
     if (!copy)
         return false;
@@ -36,15 +36,18 @@ static bool append(struct clip_face *face, const uint8_t *crop, float opening)
     if (!reserve((void **)&face->crops, &crop_room, face->count, MOUTH_PIXELS) ||
         !reserve((void **)&face->openings, &face->room, face->count, sizeof *face->openings))
         return false;
+    uint8_t *to = face->crops + face->count * MOUTH_PIXELS;
     if (crop)
-        memcpy(face->crops + face->count * MOUTH_PIXELS, crop, MOUTH_PIXELS);
+        memcpy(to, crop, MOUTH_PIXELS);
+    else
+        memset(to, 0, MOUTH_PIXELS);
     face->openings[face->count++] = opening;
     return true;
 }
 
 static struct clip_face *face_of(struct clip_faces *f, const struct faces_face *seen, int64_t first)
 {
-    for (int i = f->count - 1; i >= 0; i--)
+    for (int i = f->count - 1; i >= 0 && f->list[i].shot == seen->shot; i--)
         if (f->list[i].id == seen->id)
             return &f->list[i];
     int64_t room = f->room;
@@ -129,20 +132,28 @@ static void gather(struct span *s, const struct clip_faces *f, int shot)
     }
 }
 
-/* The face that the span gets, the one there longest where nobody's lips move; NULL: none. */
+static int64_t measured(const struct span *s, int face)
+{
+    int64_t known = 0;
+    for (int64_t k = 0; k < s->count; k++)
+        known += !isnan(s->openings[face][k]);
+    return known;
+}
+
+/* The face that the span gets, the one seen most where nobody's lips move; NULL: none. */
 static const struct clip_face *decide(const struct span *s, const float *levels, bool *moves)
 {
     const float *openings[CANDIDATES];
     struct speaker_score scores[CANDIDATES];
-    int longest = 0;
+    int most = 0;
     for (int i = 0; i < s->face_count; i++) {
         openings[i] = s->openings[i];
-        if (overlap(s, s->faces[i]) > overlap(s, s->faces[longest]))
-            longest = i;
+        if (measured(s, i) > measured(s, most))
+            most = i;
     }
     const int chosen = speaker_choose(scores, openings, s->face_count, levels, s->count);
     *moves |= chosen >= 0;
-    return s->face_count ? s->faces[chosen < 0 ? longest : chosen] : NULL;
+    return s->face_count ? s->faces[chosen < 0 ? most : chosen] : NULL;
 }
 
 /* The first picture of [start, end) and the one behind the last that have faces of a shot. */

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "features/clip_cache.h"
+#include "features/clip_faces.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -54,6 +55,7 @@ static void a_mouth_video(void **state)
     assert_int_equal(clip.frames, 25);
     assert_in_range(clip.samples, SECOND, SECOND + 1100);
     assert_in_range(clip.mouth[24 * MOUTH_PIXELS + 4000], 98, 102); /* as it was */
+    assert_true(clip.lips_move && clip.face == 1 && clip.faces == 1);
     clip_release(&clip);
 }
 
@@ -67,8 +69,95 @@ static void a_face(void **state)
         skip();
     assert_int_equal(rc, 0);
     assert_true(clip.has_sound && clip.has_pictures && clip.has_face);
+    assert_true(clip.lips_move && clip.face == 1 && clip.faces == 1);
     assert_int_equal(clip.frames, 25);
     clip_release(&clip);
+}
+
+/* ---- faces put together by hand ---- */
+
+enum { ALL = 60, CUT = 40 };
+
+static struct faces_picture picture;
+
+/* Face 1 in all pictures but 20..29, face 2 in all; behind the cut a third person alone. Crops hold
+   the id; the lips of `speaker` move. */
+static void collect(struct clip_faces *f, int speaker, int face)
+{
+    for (int k = 0; k < ALL; k++) {
+        picture = (struct faces_picture){.index = k};
+        for (int id = k < CUT ? 1 : 3; id <= (k < CUT ? 2 : 3); id++) {
+            if (id == 1 && k >= 20 && k < 30)
+                continue;
+            struct faces_face *seen = &picture.faces[picture.count++];
+            seen->id = id;
+            seen->number = k < CUT ? id : 1;
+            seen->shot = k >= CUT;
+            seen->mouth.source = MOUTH_MEASURED;
+            memset(seen->mouth.crop, id, MOUTH_PIXELS);
+            for (int i = 42; i < 48; i++) /* one eye a pixel beside the other; then the chin */
+                seen->mouth.landmarks[i][0] = 1;
+            seen->mouth.landmarks[8][1] = id == speaker ? 1 + 0.3f * (float)(k % 4 / 2) : 1;
+        }
+        assert_true(clip_faces_add(f, &picture, face));
+    }
+}
+
+/* runs: "IDxPICTURES ..." */
+static void expect_ids(const struct clip *clip, const char *runs)
+{
+    int k = 0, id, count, used;
+    for (; sscanf(runs, "%dx%d%n", &id, &count, &used) == 2; runs += used)
+        for (int i = 0; i < count; i++, k++)
+            assert_int_equal(clip->mouth[k * MOUTH_PIXELS + 5000], id);
+    assert_int_equal(k, clip->frames);
+}
+
+static void which_face(void **state)
+{
+    (void)state;
+    const struct {
+        int speaker, face;
+        const char *ids;
+        int got;
+        bool moves;
+    } cases[] = {{2, 0, "2x40 3x20", 2, true},
+                 {1, 0, "1x20 0x10 1x10 3x20", 1, true},
+                 {0, 0, "2x40 3x20", 2, false}, /* nobody: who is seen most */
+                 {2, 1, "1x20 0x10 1x10 3x20", 1, false},
+                 {1, 2, "2x40 0x20", 2, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct clip_faces f = {0};
+        struct clip clip = {0};
+        collect(&f, cases[i].speaker, cases[i].face);
+        assert_int_equal(f.numbers, 2);
+        assert_int_equal(f.found, cases[i].face == 1 ? ALL - 10 : cases[i].face ? CUT : ALL);
+        assert_true(clip_faces_choose(&f, &clip, 0, f.pictures) > 0);
+        assert_int_equal(clip.faces, 2);
+        assert_int_equal(clip.face, cases[i].got);
+        assert_int_equal(clip.lips_move, cases[i].moves);
+        expect_ids(&clip, cases[i].ids);
+        clip_release(&clip);
+        clip_faces_release(&f);
+    }
+}
+
+static void a_face_that_is_not_there(void **state)
+{
+    (void)state;
+    const struct clip_options second = {.face = 2};
+    struct error err = {0};
+    struct clip clip;
+    char path[256];
+    write_clip(made_path(path, "clip.mp4"), SIDE, true, true);
+    int rc = clip_load(&clip, path, &second, &err);
+    made_remove(path);
+    if (rc == ERROR_IO)
+        skip();
+    assert_int_equal(rc, ERROR_NO_FACE);
+    assert_non_null(strstr(err.message, "no face 2"));
+    assert_null(clip.mouth);
+    assert_null(clip.pcm);
 }
 
 static void no_face(void **state)
@@ -236,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mouth_video), cmocka_unit_test(a_face),
+        cmocka_unit_test(which_face),    cmocka_unit_test(a_face_that_is_not_there),
         cmocka_unit_test(no_face),       cmocka_unit_test(streams_left_out),
         cmocka_unit_test(debug_video),   cmocka_unit_test(cached),
         cmocka_unit_test(damaged_cache), cmocka_unit_test(cache_errors),
