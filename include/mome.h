@@ -17,8 +17,8 @@
  *     mome_stream_close(stream);
  *     mome_model_close(model);
  *
- * Functions that can fail return MOME_OK (0) or a negative mome_code; mome_error() then says what is
- * wrong, in a sentence, for the calling thread. Strings are UTF-8. Times are seconds from the
+ * Functions that can fail return MOME_OK (0) or a negative mome_code; mome_error() then says what
+ * is wrong, in a sentence, for the calling thread. Strings are UTF-8. Times are seconds from the
  * beginning of the stream. Structures that the caller fills are initialised by the function named
  * with them, which also knows the size of the structure that the caller was compiled with: new
  * fields come at the end, so that programs need not be built anew.
@@ -117,7 +117,7 @@ typedef struct mome_stream_options {
     int face;            /* 0: whoever speaks; 1, 2, ..: the nth face of each shot */
     double pause;        /* 0: the model's; seconds of silence that end an utterance */
     /* Both are called from mome_stream_file, with `arg`; not 0 stops it. NULL: not called. */
-    int (*progress)(void *arg, double seconds, double total); /* total 0: not known */
+    int (*progress)(void *arg, double seconds, double total);   /* total 0: not known */
     int (*result)(void *arg, const struct mome_result *result); /* instead of mome_stream_next:
                                                                    each as soon as it is over */
     void *arg;
@@ -139,7 +139,8 @@ MOME_API int mome_stream_picture(mome_stream *stream, const uint8_t *rgb, int wi
 /* No more comes: the last utterance is over. */
 MOME_API int mome_stream_finish(mome_stream *stream);
 /* All of a file that FFmpeg reads ("-": standard input), to its end, on a stream that nothing was
-   pushed to. Its results come by options.result while it runs, or by mome_stream_next afterwards. */
+   pushed to. Its results come by options.result while it runs, or by mome_stream_next afterwards.
+ */
 MOME_API int mome_stream_file(mome_stream *stream, const char *path);
 
 /* From the next utterance on; 0: the model's finest. */
