@@ -17,8 +17,8 @@
  *     mome_stream_close(stream);
  *     mome_model_close(model);
  *
- * Functions that can fail return MOME_OK (0) or a negative mome_code; mome_error() then says what is
- * wrong, in a sentence, for the calling thread. Strings are UTF-8. Times are seconds from the
+ * Functions that can fail return MOME_OK (0) or a negative mome_code; mome_error() then says what
+ * is wrong, in a sentence, for the calling thread. Strings are UTF-8. Times are seconds from the
  * beginning of the stream. Structures that the caller fills are initialised by the function named
  * with them, which also knows the size of the structure that the caller was compiled with: new
  * fields come at the end, so that programs need not be built anew.
@@ -117,7 +117,7 @@ typedef struct mome_stream_options {
     int face;            /* 0: whoever speaks; 1, 2, ..: the nth face of each shot */
     double pause;        /* 0: the model's; seconds of silence that end an utterance */
     /* Both are called from mome_stream_file, with `arg`; not 0 stops it. NULL: not called. */
-    int (*progress)(void *arg, double seconds, double total); /* total 0: not known */
+    int (*progress)(void *arg, double seconds, double total);   /* total 0: not known */
     int (*result)(void *arg, const struct mome_result *result); /* instead of mome_stream_next:
                                                                    each as soon as it is over */
     void *arg;
@@ -133,13 +133,14 @@ MOME_API void mome_stream_close(mome_stream *stream); /* NULL is fine */
 /* Sound: mono in [-1, 1], 16000 samples a second, from the stream's beginning without gaps. */
 MOME_API int mome_stream_sound(mome_stream *stream, const float *pcm, size_t samples);
 /* A picture: RGB, 8 bits each, rows of `stride` bytes, upright, shown from `time` on (seconds, not
-   descending). Any rate: they are put on a grid of 25 a second. */
+   descending). Any rate: they are put on a grid of 25 a second. All of a stream have one size. */
 MOME_API int mome_stream_picture(mome_stream *stream, const uint8_t *rgb, int width, int height,
                                  int stride, double time);
 /* No more comes: the last utterance is over. */
 MOME_API int mome_stream_finish(mome_stream *stream);
 /* All of a file that FFmpeg reads ("-": standard input), to its end, on a stream that nothing was
-   pushed to. Its results come by options.result while it runs, or by mome_stream_next afterwards. */
+   pushed to. Its results come by options.result while it runs, or by mome_stream_next afterwards.
+ */
 MOME_API int mome_stream_file(mome_stream *stream, const char *path);
 
 /* From the next utterance on; 0: the model's finest. */
@@ -188,7 +189,7 @@ typedef struct mome_result {
 MOME_API const mome_result *mome_stream_next(mome_stream *stream);
 /* What the utterance that goes on says so far; NULL: nothing, or an error. */
 MOME_API const mome_result *mome_stream_partial(mome_stream *stream);
-/* MOME_OK, or the error that ended the stream. */
+/* MOME_OK, or the error that ended the stream: any but MOME_ERROR_USAGE, after which it goes on. */
 MOME_API int mome_stream_code(const mome_stream *stream);
 /* Decodes the next utterance of each of several streams of one model as one batch, which is faster
    than one after the other. Returns how many had one (mome_stream_next gives them), or an error. */
