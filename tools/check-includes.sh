@@ -25,12 +25,12 @@ allow src/nn base tensor nn
 allow src/weights base tensor weights
 allow src/text base text
 allow src/media base media
-allow src/features base tensor media features
+allow src/features base tensor weights media features
 allow src/models base tensor nn weights text media features models
 allow src/decode base tensor nn weights text media features models decode
 allow src/eval base tensor nn weights text media features models decode eval
 allow src/train base tensor nn weights text media features models decode eval train
-allow src/api base tensor nn weights text media features models decode eval train api
+allow src/api base tensor nn weights text media features models decode api
 only 'lib(av|sw)' 'src/media/'
 only 'dlib' 'src/features/face.cc'
 only '(oneapi|dnnl)' 'src/tensor/cpu/onednn.c'
