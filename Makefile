@@ -1,7 +1,7 @@
 # Short front of the CMake build. `make demo` and `make check` work on a bare Debian 12.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help deps build install package demo check check-models asan clang format lint fuzz clean
+.PHONY: help deps build install package demo check check-models asan tsan clang format lint fuzz clean
 
 BUILD := build/release
 JOBS  := $(shell nproc)
@@ -34,7 +34,7 @@ package: build
 demo: build
 	@tools/demo.sh $(BUILD)
 
-check: build lint clang asan
+check: build lint clang asan tsan
 	@ctest --test-dir $(BUILD) --output-on-failure
 
 check-models: build
@@ -48,6 +48,11 @@ asan: deps
 	@cmake --preset asan >/dev/null
 	@cmake --build build/asan -j $(JOBS)
 	@OMP_NUM_THREADS=2 ctest --test-dir build/asan --output-on-failure -LE slow
+
+tsan: deps
+	@cmake --preset tsan >/dev/null
+	@cmake --build build/tsan -j $(JOBS) --target mome_static test-unit-api_stream
+	@OMP_NUM_THREADS=1 ctest --test-dir build/tsan --output-on-failure -R '^(cli/threads|unit/api_stream)$$'
 
 fuzz: deps
 	@cmake --preset fuzz >/dev/null

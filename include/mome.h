@@ -133,7 +133,7 @@ MOME_API void mome_stream_close(mome_stream *stream); /* NULL is fine */
 /* Sound: mono in [-1, 1], 16000 samples a second, from the stream's beginning without gaps. */
 MOME_API int mome_stream_sound(mome_stream *stream, const float *pcm, size_t samples);
 /* A picture: RGB, 8 bits each, rows of `stride` bytes, upright, shown from `time` on (seconds, not
-   descending). Any rate: they are put on a grid of 25 a second. */
+   descending). Any rate: they are put on a grid of 25 a second. All of a stream have one size. */
 MOME_API int mome_stream_picture(mome_stream *stream, const uint8_t *rgb, int width, int height,
                                  int stride, double time);
 /* No more comes: the last utterance is over. */
@@ -189,7 +189,7 @@ typedef struct mome_result {
 MOME_API const mome_result *mome_stream_next(mome_stream *stream);
 /* What the utterance that goes on says so far; NULL: nothing, or an error. */
 MOME_API const mome_result *mome_stream_partial(mome_stream *stream);
-/* MOME_OK, or the error that ended the stream. */
+/* MOME_OK, or the error that ended the stream: any but MOME_ERROR_USAGE, after which it goes on. */
 MOME_API int mome_stream_code(const mome_stream *stream);
 /* Decodes the next utterance of each of several streams of one model as one batch, which is faster
    than one after the other. Returns how many had one (mome_stream_next gives them), or an error. */

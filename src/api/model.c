@@ -31,6 +31,8 @@ int mome_model_open(mome_model **model, const char *folder, const mome_model_opt
     *model = NULL;
     mome_model *m = memory_new(1, sizeof *m);
     int rc = m ? take_options(&o, options, &err) : error_set(&err, ERROR_MEMORY, "out of memory");
+    if (!rc && !folder)
+        rc = error_set(&err, ERROR_USAGE, "mome_model_open: no folder");
     rc = rc ? rc : recognizer_open(&m->recognizer, folder, &err);
     if (!rc && m->recognizer->config.has_video)
         rc = face_finder_open(&m->finder, &err);

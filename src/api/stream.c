@@ -127,12 +127,13 @@ void mome_stream_close(mome_stream *s)
 
 /* ---- what comes in ------------------------------------------------------------------------- */
 
-/* Every call passes here in the end: the first error stays. */
+/* Every call passes here in the end. The first error stays, but for those of usage, which are found
+ * before anything is done. */
 static int done(mome_stream *s, int rc, const struct error *err)
 {
     if (!rc)
         return MOME_OK;
-    if (!s->code)
+    if (!s->code && rc != ERROR_USAGE)
         s->code = rc;
     return api_failed(err);
 }
@@ -149,6 +150,8 @@ static int begin(mome_stream *s, struct error *err)
 static int begin_push(mome_stream *s, struct error *err)
 {
     int rc = begin(s, err);
+    if (!rc && s->ended)
+        rc = error_set(err, ERROR_USAGE, "nothing may be pushed after mome_stream_finish or _file");
     if (!rc && !s->stream)
         rc = stream_new(&s->stream, s->model->recognizer, s->model->finder, &s->inner, err);
     return rc;
@@ -184,10 +187,8 @@ static int place_picture(mome_stream *s, double until, struct error *err)
 static int hold_picture(struct api_picture *p, const uint8_t *rgb, int width, int height,
                         int stride, double time, struct error *err)
 {
-    if (!p->rgb || p->width != width || p->height != height) {
-        memory_free(p->rgb);
+    if (!p->rgb)
         p->rgb = memory_new((size_t)width * 3, (size_t)height);
-    }
     if (!p->rgb)
         return error_set(err, ERROR_MEMORY, "out of memory");
     p->width = width;
@@ -199,16 +200,28 @@ static int hold_picture(struct api_picture *p, const uint8_t *rgb, int width, in
     return 0;
 }
 
+static int check_picture(const mome_stream *s, int width, int height, int stride, double time,
+                         struct error *err)
+{
+    const struct api_picture *p = &s->picture;
+    if (!s->inner.pictures)
+        return error_set(err, ERROR_USAGE, "the stream was opened without pictures");
+    if (width < 1 || height < 1 || width > 16384 || height > 16384 || stride < 3 * width)
+        return error_set(err, ERROR_USAGE, "a picture of %dx%d, stride %d", width, height, stride);
+    if (p->rgb && (width != p->width || height != p->height))
+        return error_set(err, ERROR_USAGE, "a picture of %dx%d after one of %dx%d", width, height,
+                         p->width, p->height);
+    if (!(time >= p->time && time < 1e9))
+        return error_set(err, ERROR_USAGE, "a picture at %g s after one at %g s", time, p->time);
+    return 0;
+}
+
 int mome_stream_picture(mome_stream *s, const uint8_t *rgb, int width, int height, int stride,
                         double time)
 {
     struct error err = {0};
     int rc = begin_push(s, &err);
-    if (!rc && (width < 1 || height < 1 || width > 16384 || height > 16384 || stride < 3 * width))
-        rc = error_set(&err, ERROR_USAGE, "a picture of %dx%d, stride %d", width, height, stride);
-    if (!rc && !(time >= s->picture.time && time < 1e9))
-        rc = error_set(&err, ERROR_USAGE, "a picture at %g s behind one at %g s", time,
-                       s->picture.time);
+    rc = rc ? rc : check_picture(s, width, height, stride, time, &err);
     rc = rc ? rc : place_picture(s, time, &err);
     rc = rc ? rc : hold_picture(&s->picture, rgb, width, height, stride, time, &err);
     return done(s, rc, &err);
@@ -220,6 +233,7 @@ int mome_stream_finish(mome_stream *s)
     int rc = begin_push(s, &err);
     rc = rc ? rc : place_picture(s, s->picture.time + 1.0 / MEDIA_FPS, &err);
     rc = rc ? rc : stream_finish(s->stream, &err);
+    s->ended = s->ended || !rc;
     return done(s, rc, &err);
 }
 
@@ -272,8 +286,11 @@ int mome_stream_file(mome_stream *s, const char *path)
                                                .progress = on_progress,
                                                .arg = s};
     int rc = begin(s, &err);
-    if (!rc && s->stream)
-        rc = error_set(&err, ERROR_USAGE, "mome_stream_file: something was pushed before");
+    if (!rc && (s->stream || s->ended || !path))
+        rc = error_set(&err, ERROR_USAGE,
+                       path ? "mome_stream_file: the stream was used before"
+                            : "mome_stream_file: no path");
+    s->ended = s->ended || !rc;
     rc = rc ? rc : transcribe_file(&s->transcriber, &what, path, &options, &err);
     return done(s, rc, &err);
 }
@@ -338,6 +355,14 @@ const mome_result *mome_stream_partial(mome_stream *s)
     return done(s, rc, &err) || !found ? NULL : &s->result.result;
 }
 
+static bool repeats(mome_stream *const *streams, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (streams[i] == streams[at])
+            return true;
+    return false;
+}
+
 int mome_streams_decode(mome_stream *const *streams, size_t count)
 {
     struct error err = {0};
@@ -346,6 +371,8 @@ int mome_streams_decode(mome_stream *const *streams, size_t count)
     for (size_t i = 0; !rc && i < count; i++) {
         if (streams[i]->model != streams[0]->model)
             rc = error_set(&err, ERROR_USAGE, "mome_streams_decode: streams of several models");
+        else if (repeats(streams, i))
+            rc = error_set(&err, ERROR_USAGE, "mome_streams_decode: a stream is there twice");
         else if (streams[i]->stream && !begin(streams[i], &err)) {
             inner[n++] = streams[i]->stream;
             ready += stream_ready(streams[i]->stream);

@@ -254,15 +254,18 @@ static bool same_search(const struct stream_options *x, const struct stream_opti
            a->ctc_weight == b->ctc_weight;
 }
 
-/* The streams whose next spans go together: those that search alike. */
-static int gather(struct piece *pieces, struct stream *const *streams, int count, int *rc,
+/* The next spans of the streams that search like the first one, which `left` then has no longer. */
+static int gather(struct piece *pieces, struct stream **left, int *count, int *rc,
                   struct error *err)
 {
-    int n = 0;
-    for (int i = 0; !*rc && i < count; i++)
-        if (streams[i]->span_count &&
-            (!n || same_search(&streams[i]->options, &pieces[0].stream->options)))
-            *rc = prepare(&pieces[n++], streams[i], &streams[i]->spans[0], err);
+    const struct stream *first = left[0];
+    int n = 0, stay = 0;
+    for (int i = 0; i < *count; i++)
+        if (!same_search(&left[i]->options, &first->options))
+            left[stay++] = left[i];
+        else if (!*rc)
+            *rc = prepare(&pieces[n++], left[i], &left[i]->spans[0], err);
+    *count = stay;
     return n;
 }
 
@@ -271,15 +274,11 @@ static void drop_span(struct stream *s)
     memmove(s->spans, s->spans + 1, (size_t)--s->span_count * sizeof *s->spans);
 }
 
-int streams_decode(struct transcriber *t, struct stream *const *streams, int count,
-                   struct error *err)
+/* What was decoded becomes the streams' utterances. */
+static int take_results(struct piece *pieces, int count, struct error *err)
 {
-    struct piece *pieces = memory_new((size_t)count, sizeof *pieces);
-    int rc = pieces ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
-    int n = rc ? 0 : gather(pieces, streams, count, &rc, err);
-    if (!rc && n)
-        rc = decode(t, pieces, n, err);
-    for (int i = 0; !rc && i < n; i++) {
+    int rc = 0;
+    for (int i = 0; !rc && i < count; i++) {
         struct utterance u;
         rc = fill(&u, &pieces[i], err);
         rc = rc ? rc : deliver(pieces[i].stream, &u, &pieces[i].span, err);
@@ -288,8 +287,27 @@ int streams_decode(struct transcriber *t, struct stream *const *streams, int cou
         drop_span(pieces[i].stream);
         rc = rc ? rc : stream_release_held(pieces[i].stream, err);
     }
-    for (int i = 0; i < n; i++)
-        piece_release(&pieces[i]);
+    return rc;
+}
+
+int streams_decode(struct transcriber *t, struct stream *const *streams, int count,
+                   struct error *err)
+{
+    struct piece *pieces = memory_new((size_t)count, sizeof *pieces);
+    struct stream **left = memory_new((size_t)count, sizeof *left);
+    int rc = pieces && left ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
+    int waiting = 0;
+    for (int i = 0; !rc && i < count; i++)
+        if (stream_ready(streams[i]))
+            left[waiting++] = streams[i];
+    while (!rc && waiting) {
+        int n = gather(pieces, left, &waiting, &rc, err);
+        rc = rc ? rc : decode(t, pieces, n, err);
+        rc = rc ? rc : take_results(pieces, n, err);
+        for (int i = 0; i < n; i++)
+            piece_release(&pieces[i]);
+    }
+    memory_free(left);
     memory_free(pieces);
     return rc;
 }

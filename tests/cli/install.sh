@@ -25,7 +25,9 @@ done
 for file in bash-completion/completions/mome fish/vendor_completions.d/mome.fish zsh/site-functions/_mome doc/mome/LICENSE; do
     [ -s "$share/$file" ] || fail "no $file"
 done
-[ ! -e "$folder/moved/lib" ] && [ ! -e "$folder/moved/include" ] || fail "libraries are installed"
+[ "$(ls "$folder/moved/include")" = mome.h ] || fail "headers: $(ls "$folder/moved/include")"
+[ "$(ls "$folder/moved/lib" | xargs)" = "cmake libmome.a libmome.so libmome.so.0 libmome.so.$("$mome" --version | sed 's/mome //') pkgconfig" ] ||
+    fail "libraries: $(ls "$folder/moved/lib")"
 
 rm "$share/mome/models/tiny/model.safetensors"
 rc=0
@@ -53,3 +55,4 @@ done
 dpkg-deb -x "$package" "$folder/package"
 "$folder/package/usr/bin/mome" doctor --quick | grep -q "model .*/usr/share/mome/models/tiny\$" || fail "the package's model"
 [ -s "$folder/package/usr/share/zsh/vendor-completions/_mome" ] || fail "the package's completion of zsh"
+[ -s "$folder/package/usr/lib/libmome.so.0" ] && [ -s "$folder/package/usr/include/mome.h" ] || fail "the package's library"
