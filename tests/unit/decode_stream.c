@@ -275,6 +275,31 @@ static void test_two_streams_as_a_batch(void **state)
     }
 }
 
+/* Utterances of words that the model does not believe in are left out; lips may mumble. */
+static void test_least_confidence(void **state)
+{
+    (void)state;
+    struct said all, some;
+    listen(&all, true, false, PICTURE);
+    double least = 1, most = 0;
+    for (int i = 0; i < all.count; i++) {
+        const double confidence = words_confidence(&all.list[i].words);
+        least = confidence < least ? confidence : least;
+        most = confidence > most ? confidence : most;
+    }
+    assert_true(least < most);
+    model.r->config.least_confidence = (float)((least + most) / 2);
+    listen(&some, true, false, PICTURE);
+    assert_true(some.count > 0 && some.count < all.count);
+    release(&some);
+    model.r->config.least_confidence = 1;
+    listen(&some, false, true, PICTURE);
+    assert_true(some.count > 0);
+    model.r->config.least_confidence = 0;
+    release(&some);
+    release(&all);
+}
+
 static void test_what_was_not_opened(void **state)
 {
     (void)state;
@@ -296,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_buffers_are_bounded),
         cmocka_unit_test(test_partial),
         cmocka_unit_test(test_two_streams_as_a_batch),
+        cmocka_unit_test(test_least_confidence),
         cmocka_unit_test(test_what_was_not_opened),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
