@@ -14,6 +14,7 @@
 
 enum {
     LIPS_WAIT = 100,     /* frames: the tracker's gap and smoothing, and as much again */
+    DEAF_WAIT = 50,      /* frames after a voice: noise that it was heard in hides none */
     MARGIN = 8,          /* frames around the speech */
     SHORTEST_PAUSE = 15, /* frames */
     LONGEST_PAUSE = 25,
@@ -98,12 +99,15 @@ static int add_span(struct stream *s, const struct endpoint_span *span, struct e
 }
 
 /* How likely somebody speaks in a frame: as the sound says; where it can't, as the lips do. */
-static float activity(const struct stream *s, int64_t frame, bool seen)
+static float activity(struct stream *s, int64_t frame, bool seen)
 {
     const struct stream_frame none = {0, STREAM_QUIET};
     const struct stream_frame *f =
         frame - s->base < s->frame_count ? &s->frames[frame - s->base] : &none;
-    bool deaf = !s->voice || f->level > STREAM_HIDES_VOICES || frame - s->base >= s->frame_count;
+    if (f->voice > 0.5f)
+        s->deaf_from = frame + DEAF_WAIT;
+    bool hidden = f->level > STREAM_HIDES_VOICES && frame >= s->deaf_from;
+    bool deaf = !s->voice || hidden || frame - s->base >= s->frame_count;
     return seen && deaf && clip_faces_move(&s->seen, frame) ? 1 : f->voice;
 }
 

@@ -18,8 +18,10 @@
  *
  * Which modality (enum fallback says what was not used): sound, where the detector hears a voice;
  * lips, where a face is seen in most of the span and its lips move. Where nobody is heard, lips
- * open a span only if there is no sound, or noise so loud that it may hide a voice: so silence and
- * music give no words.
+ * open a span only if there is no sound, or noise so loud that it may hide a voice, and in which
+ * none was heard of late: so silence and music give no words. What is taken for a voice and is none
+ * gives words that the model has little confidence in: such utterances are left out
+ * (recognizer_config.least_confidence).
  */
 #ifndef DECODE_STREAM_H
 #define DECODE_STREAM_H

@@ -31,7 +31,8 @@ struct stream {
     int64_t pcm_count, pcm_room;
     struct stream_frame *frames; /* from base on */
     int64_t frame_count, frame_room;
-    int64_t asked; /* frames that the endpointer has seen */
+    int64_t asked;     /* frames that the endpointer has seen */
+    int64_t deaf_from; /* loud frames from here on may hide a voice */
 
     struct endpoint_span *spans; /* to be decoded */
     int64_t span_count, span_room;

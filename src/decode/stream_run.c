@@ -142,11 +142,18 @@ static int fill(struct utterance *u, struct piece *p, struct error *err)
     return take_n_best(u, &p->out, err);
 }
 
+/* Nothing was said, or what sounds like speech to the voice detector is none to the model. */
+static bool is_empty(const struct stream *s, const struct utterance *u)
+{
+    return !u->words.count || (task_hears(u->task) && words_confidence(&u->words) <
+                                                          s->recognizer->config.least_confidence);
+}
+
 static int finish_utterance(struct stream *s, struct utterance *u, struct error *err)
 {
     int rc = stream_reserve((void **)&s->done, &s->done_room, s->done_count, s->done_count + 1,
                             sizeof *s->done, err);
-    if (rc || !u->words.count)
+    if (rc || is_empty(s, u))
         utterance_release(u);
     else
         s->done[s->done_count++] = *u;

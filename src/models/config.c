@@ -134,6 +134,7 @@ static const struct field text_fields[] = {
     TEXT("eos", eos),
     FLOAT("longest_seconds", longest_seconds, 0, 3600),
     FLOAT("ctc_weight", ctc_weight, 0, 0.99),
+    FLOAT("least_confidence", least_confidence, 0, 1),
     TEXT("prompt_asr", prompts[TASK_ASR]),
     TEXT("prompt_vsr", prompts[TASK_VSR]),
     TEXT("prompt_avsr", prompts[TASK_AVSR]),

@@ -105,6 +105,8 @@ struct recognizer_config {
                               take */
     float ctc_weight; /* of the projected tokens' own reading (models/ctc_head) in search, beside
                          the LLM's; 0: the LLM alone */
+    float least_confidence; /* of an utterance's words, their mean: sound that gives less is taken
+                               for no speech (decode/stream); 0: none is */
     /* Published files that hold the audio encoder, the video encoder, the LLM; relative to the
        folder or absolute; "": the model's own file holds it. has_parts: any of them. */
     bool has_parts;

@@ -53,6 +53,14 @@ void words_drop(struct words *w, int from, int to)
     w->count -= to - from;
 }
 
+double words_confidence(const struct words *w)
+{
+    double sum = 0;
+    for (int i = 0; i < w->count; i++)
+        sum += w->list[i].confidence;
+    return w->count ? sum / w->count : 0;
+}
+
 char *words_text(const struct words *w)
 {
     size_t length = 1;
