@@ -16,7 +16,7 @@ enum {
     LIPS_WAIT = 100,     /* frames: the tracker's gap and smoothing, and as much again */
     DEAF_WAIT = 50,      /* frames after a voice: noise that it was heard in hides none */
     MARGIN = 8,          /* frames around the speech */
-    SHORTEST_PAUSE = 15, /* frames */
+    SHORTEST_PAUSE = 12, /* frames */
     LONGEST_PAUSE = 25,
 };
 
@@ -24,7 +24,7 @@ enum {
 
 static int64_t pause_frames(double seconds, int64_t longest)
 {
-    int64_t pause = seconds > 0 ? (int64_t)lround(seconds * MEDIA_FPS) : longest / 8;
+    int64_t pause = seconds > 0 ? (int64_t)lround(seconds * MEDIA_FPS) : longest / 10;
     int64_t least = seconds > 0 ? 3 : SHORTEST_PAUSE;
     return pause < least ? least : pause > LONGEST_PAUSE ? LONGEST_PAUSE : pause;
 }

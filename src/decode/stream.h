@@ -40,7 +40,7 @@ struct stream_options {
     struct pace *pace;          /* borrowed: each utterance at the richest rates within limits */
     struct pace_limits limits;
     struct beam_options beam;
-    double pause_seconds; /* of silence that end an utterance; 0: 0.6 for a model of short
+    double pause_seconds; /* of silence that end an utterance; 0: 0.5 for a model of short
                              utterances to 1.0 for one of 30 s */
     int face;             /* whose lips: the nth face of each shot; 0: the one who speaks */
 };
