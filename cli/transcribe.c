@@ -65,7 +65,8 @@ void transcribe_remark(const struct transcribe *t, const char *path, const char 
 struct reading {
     struct transcribe *t;
     const struct input *input;
-    double duration; /* of the media, seconds; 0: not known */
+    struct transcribed what;
+    bool said; /* which stream it lacks */
 };
 
 static int print_utterance(struct reading *r, const struct utterance *u, struct error *err)
@@ -101,12 +102,26 @@ static void say_fallback(const struct transcribe *t, const struct input *input,
     transcribe_remark(t, input->path, text);
 }
 
+/* Says once which stream a file lacks that the model could take. */
+static void say_streams(struct reading *r)
+{
+    const struct recognizer_config *model = &r->t->session.recognizer->config;
+    if (r->said || !r->t->session.automatic || !model->has_audio || !model->has_video)
+        return;
+    r->said = true;
+    if (!r->what.had_pictures)
+        transcribe_remark(r->t, r->input->path, "no pictures: using the sound alone (asr)");
+    else if (!r->what.had_sound)
+        transcribe_remark(r->t, r->input->path, "no sound: using the lips alone (vsr)");
+}
+
 static int on_utterance(void *arg, struct utterance *u, struct error *err)
 {
     struct reading *r = arg;
     struct transcribe *t = r->t;
     if (!t->writes)
         progress_end(&t->progress);
+    say_streams(r);
     say_fallback(t, r->input, u);
     return t->writes ? outputs_add(&t->outputs, u, err) : print_utterance(r, u, err);
 }
@@ -144,14 +159,13 @@ static struct stream_options stream_options(struct transcribe *t, struct error *
 static int read_media(struct transcribe *t, const struct input *input, struct error *err)
 {
     struct reading reading = {.t = t, .input = input};
-    struct transcribed what;
     const struct transcribe_options options = {.stream = stream_options(t, err),
                                                .finder = t->finder,
                                                .utterance = on_utterance,
                                                .progress = on_progress,
                                                .arg = &reading};
-    int rc = transcribe_file(&t->session.transcriber, &what, input->path, &options, err);
-    if (!rc && !what.heard && !what.saw)
+    int rc = transcribe_file(&t->session.transcriber, &reading.what, input->path, &options, err);
+    if (!rc && !reading.what.heard && !reading.what.saw)
         transcribe_remark(t, input->path, "nobody speaks in it");
     return rc;
 }
