@@ -121,7 +121,6 @@ static int on_utterance(void *arg, struct utterance *u, struct error *err)
     struct transcribe *t = r->t;
     if (!t->writes)
         progress_end(&t->progress);
-    say_streams(r);
     say_fallback(t, r->input, u);
     return t->writes ? outputs_add(&t->outputs, u, err) : print_utterance(r, u, err);
 }
@@ -129,6 +128,7 @@ static int on_utterance(void *arg, struct utterance *u, struct error *err)
 static int on_progress(void *arg, double seconds, double total)
 {
     struct reading *r = arg;
+    say_streams(r);
     progress_media(&r->t->progress, seconds, total, r->t->place);
     return interrupted();
 }
