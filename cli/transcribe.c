@@ -133,7 +133,7 @@ static int on_progress(void *arg, double seconds, double total)
     return interrupted();
 }
 
-static struct stream_options stream_options(struct transcribe *t, struct error *err)
+static int set_stream(struct stream_options *out, struct transcribe *t, struct error *err)
 {
     struct session *s = &t->session;
     struct stream_options o = {.automatic = s->automatic, .beam = s->beam, .face = t->face};
@@ -149,22 +149,27 @@ static struct stream_options stream_options(struct transcribe *t, struct error *
     if (s->auto_rate) {
         o.pace = &s->pace;
         o.limits = s->limits;
-    } else if (session_rates(s, widest, pairs, err) > 0) {
+    } else {
+        int count = session_rates(s, widest, pairs, err);
+        if (count < 0)
+            return count;
         o.audio_rate = pairs[0][0];
         o.video_rate = pairs[0][1];
     }
-    return o;
+    *out = o;
+    return 0;
 }
 
 static int read_media(struct transcribe *t, const struct input *input, struct error *err)
 {
     struct reading reading = {.t = t, .input = input};
-    const struct transcribe_options options = {.stream = stream_options(t, err),
-                                               .finder = t->finder,
-                                               .utterance = on_utterance,
-                                               .progress = on_progress,
-                                               .arg = &reading};
-    int rc = transcribe_file(&t->session.transcriber, &reading.what, input->path, &options, err);
+    struct transcribe_options options = {
+        .finder = t->finder, .utterance = on_utterance, .progress = on_progress, .arg = &reading};
+    int rc = set_stream(&options.stream, t, err);
+    rc = rc ? rc
+            : transcribe_file(&t->session.transcriber, &reading.what, input->path, &options, err);
+    if (rc && !strstr(err->message, input->path))
+        error_prefix(err, "%s", input->path);
     if (!rc && !reading.what.heard && !reading.what.saw)
         transcribe_remark(t, input->path, "nobody speaks in it");
     return rc;

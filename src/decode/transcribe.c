@@ -55,16 +55,10 @@ static int read_all(struct work *w, struct media *media, struct error *err)
 static int check(const struct transcribed *what, const struct stream_options *o, const char *path,
                  struct error *err)
 {
-    const bool any = o->automatic;
-    if (!what->had_sound && !what->had_pictures)
-        return error_set(err, ERROR_NO_STREAM,
-                         o->pictures ? "%s: neither sound nor pictures in it"
-                                     : "%s: no sound in it, which asr needs: try --task vsr",
-                         path);
-    if (!any && task_hears(o->task) && !what->had_sound)
+    if (!o->automatic && task_hears(o->task) && !what->had_sound)
         return error_set(err, ERROR_NO_STREAM, "%s: no sound in it, which %s needs: try --task vsr",
                          path, task_name(o->task));
-    if (!any && task_sees(o->task) && !what->had_pictures)
+    if (!o->automatic && task_sees(o->task) && !what->had_pictures)
         return error_set(err, ERROR_NO_STREAM,
                          "%s: no pictures in it, which %s needs: try --task asr", path,
                          task_name(o->task));
@@ -97,6 +91,8 @@ int transcribe_file(struct transcriber *t, struct transcribed *what, const char 
     struct media *media;
     *what = (struct transcribed){0};
     int rc = media_open(&media, path, &media_options, err);
+    if (rc == ERROR_NO_STREAM && check(what, &o, path, err))
+        return rc;
     if (rc)
         return rc;
     const struct media_info info = media_info(media);
