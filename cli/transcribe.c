@@ -102,6 +102,20 @@ static void say_fallback(const struct transcribe *t, const struct input *input,
     transcribe_remark(t, input->path, text);
 }
 
+/* What rates were chosen and what that took, and whether it was too much. */
+static void say_pace(const struct transcribe *t, const struct input *input,
+                     const struct utterance *u)
+{
+    char rate[SESSION_NAME], text[128];
+    if (!t->session.auto_rate)
+        return;
+    session_rate_name(rate, u->audio_rate, u->video_rate);
+    snprintf(text, sizeof text, "%.1f s: %s, rate %s: %.0f ms%s", u->start, task_name(u->task),
+             rate, 1e3 * (u->encode_seconds + u->decode_seconds),
+             u->late ? ", more than is allowed" : "");
+    transcribe_remark(t, input->path, text);
+}
+
 /* Says once which stream a file lacks that the model could take. */
 static void say_streams(struct reading *r)
 {
@@ -122,6 +136,7 @@ static int on_utterance(void *arg, struct utterance *u, struct error *err)
     if (!t->writes)
         progress_end(&t->progress);
     say_fallback(t, r->input, u);
+    say_pace(t, r->input, u);
     return t->writes ? outputs_add(&t->outputs, u, err) : print_utterance(r, u, err);
 }
 
@@ -253,6 +268,8 @@ static int transcribe_inputs(struct transcribe *t, struct error *err)
 /* What does not go together; NULL: nothing. */
 static const char *conflict(const struct transcribe *t)
 {
+    if (t->session.auto_rate && t->session.all_rates)
+        return "--rate takes auto or all, not both";
     if (t->writes && t->json)
         return "--json prints a table's rows; -f json makes transcripts";
     if (t->writes && t->table)

@@ -175,7 +175,7 @@ static int write_json(const struct transcript_file *f, const struct utterance *u
                          task_name(u->task), "fallback", fallback_name(u->fallback), "audio_rate",
                          or_null(u->audio_rate > 0, u->audio_rate), "video_rate",
                          or_null(u->video_rate > 0, u->video_rate), "face",
-                         or_null(u->face >= 0, u->face), "text", text_json(text), "words",
+                         or_null(u->face > 0, u->face), "text", text_json(text), "words",
                          words_json(&u->words), "n_best", n_best_json(u), "media_tokens",
                          (json_int_t)u->media_tokens, "encode_seconds", number(u->encode_seconds),
                          "decode_seconds", number(u->decode_seconds))

@@ -35,6 +35,8 @@ cp -r "$source/samples" "$source/tools" .
 mkdir models
 cp -r "$source/models/tiny" models/
 cp samples/000000.mp4 talking.mp4
+mkdir talks
+cp samples/000001.mp4 samples/000002.mp4 talks
 cp samples/000000.mp4 clip.mp4
 cp samples/000001.mp4 clips/one.mp4
 echo "lay white in n two please" >clips/one.txt

@@ -27,7 +27,7 @@ static void make(struct utterance u[2], const char *first, const char *second)
                                   .fallback = i ? FALLBACK_NO_FACE : FALLBACK_NONE,
                                   .audio_rate = 4,
                                   .video_rate = i ? 0 : 2,
-                                  .face = i ? -1 : 1,
+                                  .face = i ? 0 : 1,
                                   .media_tokens = 76,
                                   .encode_seconds = 0.25,
                                   .decode_seconds = 0.125};
