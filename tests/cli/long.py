@@ -16,7 +16,7 @@ import time
 mome, folder, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 GROWTH = 40  # MB that may come after the first minute of media: oneDNN's plans of other lengths, 1024 at most
 AWAY = 0.3  # seconds that most words may be off
-WORSE = 0.03  # word error rate that joining may cost
+WORSE = 0.06  # word error rate that joining may cost: clips less than half a second apart are read as one
 
 
 def status_mb(pid, name):

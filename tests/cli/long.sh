@@ -19,7 +19,7 @@ cut -f 1 "$folder/clips.tsv" | sed "s|.*|file '&'|" >"$folder/list"
 ffmpeg -v error -f concat -safe 0 -i "$folder/list" -vf scale=360:288,setsar=1,fps=25 -preset ultrafast -crf 26 \
     -ac 1 -ar 16000 -af aresample=async=1 "$folder/round.mp4" || fail "ffmpeg"
 seconds=$(ffprobe -v error -show_entries format=duration -of csv=p=0 "$folder/round.mp4")
-rounds=$(echo "$seconds" | awk -v minutes="${MOME_LONG_MINUTES:-4}" '{ print int(60 * minutes / $1 + 0.99) }')
+rounds=$(echo "$seconds" | awk -v minutes="${MOME_LONG_MINUTES:-3}" '{ print int(60 * minutes / $1 + 0.99) }')
 for round in $(seq "$rounds"); do echo "file round.mp4"; done >"$folder/list"
 ffmpeg -v error -f concat -i "$folder/list" -c copy "$folder/long.mp4" || fail "ffmpeg"
 
