@@ -23,7 +23,7 @@ struct transcribe {
 
     bool asked; /* --progress */
     struct progress progress;
-    char label[48], place[32]; /* of the file that is read */
+    char label[48], place[48]; /* of the file that is read */
 };
 
 /* A line on stderr about a file, unless --quiet. */
