@@ -119,7 +119,8 @@ static int make_clip(struct clip *clip, struct error *err)
                           .frames = CLIP_FRAMES,
                           .has_sound = true,
                           .has_pictures = true,
-                          .has_face = true};
+                          .has_face = true,
+                          .lips_move = true};
     clip->pcm = memory_new((size_t)clip->samples, sizeof *clip->pcm);
     clip->mouth = memory_new((size_t)pixels, 1);
     if (!clip->pcm || !clip->mouth) {

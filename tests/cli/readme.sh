@@ -35,6 +35,7 @@ cp -r "$source/samples" "$source/tools" .
 mkdir models
 cp -r "$source/models/tiny" models/
 cp samples/000000.mp4 talking.mp4
+cp samples/000000.mp4 talk.mp4
 mkdir talks
 cp samples/000001.mp4 samples/000002.mp4 talks
 cp samples/000000.mp4 clip.mp4
@@ -45,6 +46,7 @@ cp samples/babble.m4a babble.flac # FFmpeg looks at what is in it
     head -n 1 samples/manifest.tsv
     sed -n '2,3s|^|samples/|p' samples/manifest.tsv
 } >test.tsv
+cp test.tsv dev.tsv
 cp -r models/tiny a
 cp -r models/tiny b
 mome evaluate --quiet --manifest test.tsv --clips 1 --task asr --json mome.json >/dev/null
