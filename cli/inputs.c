@@ -16,21 +16,14 @@ static int grow(struct inputs *in, struct error *err)
 {
     if (in->count >= MAX_FILES)
         return error_set(err, ERROR_LIMIT, "more than %d files", MAX_FILES);
-    int room = in->room ? 2 * in->room : 16;
-    struct input *list = memory_new((size_t)room, sizeof *list);
-    if (!list)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    if (in->count)
-        memcpy(list, in->list, (size_t)in->count * sizeof *list);
-    memory_free(in->list);
-    in->list = list;
-    in->room = room;
-    return 0;
+    return memory_reserve(&in->list, &in->room, in->count, in->count + 1, sizeof *in->list)
+               ? 0
+               : error_set(err, ERROR_MEMORY, "out of memory");
 }
 
 static int add_file(struct inputs *in, const char *path, const char *name, struct error *err)
 {
-    int rc = in->count < in->room ? 0 : grow(in, err);
+    int rc = grow(in, err);
     if (rc)
         return rc;
     struct input *i = &in->list[in->count++];

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 
+#include <stdint.h>
+
 struct input {
     char *path; /* owned */
     char *name; /* below the folder that was named, or the path's last part; owned */
@@ -11,7 +13,8 @@ struct input {
 
 struct inputs {
     struct input *list; /* [count]; owned */
-    int count, room;
+    int count;
+    int64_t room;
     int failures; /* folders that hold no media or cannot be read */
 };
 

@@ -41,7 +41,8 @@ struct mome_stream {
     int64_t pictures; /* pushed to `stream` */
     struct api_result result;
     struct utterance *kept; /* of mome_stream_file, [kept_count] from kept_next on */
-    int kept_count, kept_room, kept_next;
+    int kept_count, kept_next;
+    int64_t kept_room;
     bool ended; /* mome_stream_finish or mome_stream_file was called: nothing more may come */
     int code;   /* of the error that ended the stream */
     atomic_bool cancelled;

@@ -241,17 +241,8 @@ int mome_stream_finish(mome_stream *s)
 
 static int keep(mome_stream *s, struct utterance *u, struct error *err)
 {
-    if (s->kept_count == s->kept_room) {
-        int room = s->kept_room ? 2 * s->kept_room : 16;
-        struct utterance *larger = memory_new((size_t)room, sizeof *larger);
-        if (!larger)
-            return error_set(err, ERROR_MEMORY, "out of memory");
-        if (s->kept_count)
-            memcpy(larger, s->kept, (size_t)s->kept_count * sizeof *larger);
-        memory_free(s->kept);
-        s->kept = larger;
-        s->kept_room = room;
-    }
+    if (!memory_reserve(&s->kept, &s->kept_room, s->kept_count, s->kept_count + 1, sizeof *s->kept))
+        return error_set(err, ERROR_MEMORY, "out of memory");
     s->kept[s->kept_count++] = *u;
     *u = (struct utterance){0};
     return 0;

@@ -29,6 +29,25 @@ void memory_free(void *p)
     free(p);
 }
 
+bool memory_reserve(void *list, int64_t *room, int64_t used, int64_t needed, size_t size)
+{
+    void *old;
+    if (needed <= *room)
+        return true;
+    int64_t doubled = *room ? 2 * *room : 4;
+    doubled = doubled > needed ? doubled : needed;
+    void *larger = memory_new((size_t)doubled, size);
+    if (!larger)
+        return false;
+    memcpy(&old, list, sizeof old);
+    if (used)
+        memcpy(larger, old, (size_t)used * size);
+    memory_free(old);
+    memcpy(list, &larger, sizeof larger);
+    *room = doubled;
+    return true;
+}
+
 char *memory_strdup(const char *s)
 {
     size_t n = strlen(s) + 1;

@@ -12,11 +12,16 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void *memory_new(size_t count, size_t size); /* zeroed; overflow of count*size gives NULL */
 void memory_free(void *p);                   /* NULL is fine */
-char *memory_strdup(const char *s);          /* freed by memory_free */
+/* Room for `needed` items of `size` bytes in a list that grows by doubling. list: where the pointer
+   to its items is, of which `used` stay. False: no memory, and nothing has changed. */
+bool memory_reserve(void *list, int64_t *room, int64_t used, int64_t needed, size_t size);
+char *memory_strdup(const char *s); /* freed by memory_free */
 
 struct arena {
     char *base;

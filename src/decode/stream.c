@@ -73,29 +73,13 @@ void stream_free(struct stream *s)
 
 /* ---- what comes in ------------------------------------------------------------------------- */
 
-int stream_reserve(void **list, int64_t *room, int64_t used, int64_t needed, size_t size,
-                   struct error *err)
-{
-    if (needed <= *room)
-        return 0;
-    void *larger = memory_new((size_t)(2 * needed), size);
-    if (!larger)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    if (used)
-        memcpy(larger, *list, (size_t)used * size);
-    memory_free(*list);
-    *list = larger;
-    *room = 2 * needed;
-    return 0;
-}
-
 static int add_span(struct stream *s, const struct endpoint_span *span, struct error *err)
 {
-    int rc = stream_reserve((void **)&s->spans, &s->span_room, s->span_count, s->span_count + 1,
-                            sizeof *s->spans, err);
-    if (!rc)
-        s->spans[s->span_count++] = *span;
-    return rc;
+    if (!memory_reserve(&s->spans, &s->span_room, s->span_count, s->span_count + 1,
+                        sizeof *s->spans))
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    s->spans[s->span_count++] = *span;
+    return 0;
 }
 
 /* How likely somebody speaks in a frame: as the sound says; where it can't, as the lips do. */
@@ -160,10 +144,9 @@ static int take_frames(struct stream *s, struct error *err)
 {
     float voice;
     while (voice_pop(s->voice, &voice)) {
-        int rc = stream_reserve((void **)&s->frames, &s->frame_room, s->frame_count,
-                                s->frame_count + 1, sizeof *s->frames, err);
-        if (rc)
-            return rc;
+        if (!memory_reserve(&s->frames, &s->frame_room, s->frame_count, s->frame_count + 1,
+                            sizeof *s->frames))
+            return error_set(err, ERROR_MEMORY, "out of memory");
         int64_t at = s->frame_count * FRAME_SAMPLES, left = s->pcm_count - at;
         float level = level_of(s->pcm + at, left < FRAME_SAMPLES ? left : FRAME_SAMPLES);
         s->frames[s->frame_count++] = (struct stream_frame){voice, level};
@@ -174,11 +157,12 @@ static int take_frames(struct stream *s, struct error *err)
 
 int stream_sound(struct stream *s, const float *pcm, int64_t samples, struct error *err)
 {
-    int rc = s->voice ? stream_reserve((void **)&s->pcm, &s->pcm_room, s->pcm_count,
-                                       s->pcm_count + samples, sizeof *s->pcm, err)
-                      : error_set(err, ERROR_USAGE, "the stream was opened without sound");
-    if (rc)
-        return rc;
+    int rc = 0;
+    if (!s->voice)
+        return error_set(err, ERROR_USAGE, "the stream was opened without sound");
+    if (!memory_reserve(&s->pcm, &s->pcm_room, s->pcm_count, s->pcm_count + samples,
+                        sizeof *s->pcm))
+        return error_set(err, ERROR_MEMORY, "out of memory");
     memcpy(s->pcm + s->pcm_count, pcm, (size_t)samples * sizeof *pcm);
     s->pcm_count += samples;
     for (int64_t at = 0; !rc && at < samples; at += VOICE_PUSH) {

@@ -41,10 +41,6 @@ struct stream {
     int64_t done_count, done_room;
 };
 
-/* Makes room for one more of `size` bytes in a list, doubling it. */
-int stream_reserve(void **list, int64_t *room, int64_t used, int64_t needed, size_t size,
-                   struct error *err);
-
 /* Lets go of the utterance held back once nothing comes that could share words with it. */
 int stream_release_held(struct stream *s, struct error *err);
 

@@ -151,14 +151,14 @@ static bool is_empty(const struct stream *s, const struct utterance *u)
 
 static int finish_utterance(struct stream *s, struct utterance *u, struct error *err)
 {
-    int rc = stream_reserve((void **)&s->done, &s->done_room, s->done_count, s->done_count + 1,
-                            sizeof *s->done, err);
-    if (rc || is_empty(s, u))
+    bool room =
+        memory_reserve(&s->done, &s->done_room, s->done_count, s->done_count + 1, sizeof *s->done);
+    if (!room || is_empty(s, u))
         utterance_release(u);
     else
         s->done[s->done_count++] = *u;
     *u = (struct utterance){0};
-    return rc;
+    return room ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
 }
 
 /* A new utterance, which may share words with the one that is held back. */

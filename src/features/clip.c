@@ -23,27 +23,11 @@ static int out_of_memory(const struct loader *l, struct error *err)
     return error_set(err, ERROR_MEMORY, "%s: out of memory", l->path);
 }
 
-/* Makes room for `needed` samples, doubling it. */
-static bool reserve_samples(struct loader *l, int64_t needed)
-{
-    struct clip *clip = l->clip;
-    if (needed <= l->sample_room)
-        return true;
-    float *larger = memory_new(2 * (size_t)needed, sizeof *larger);
-    if (!larger)
-        return false;
-    if (clip->samples)
-        memcpy(larger, clip->pcm, (size_t)clip->samples * sizeof *larger);
-    memory_free(clip->pcm);
-    clip->pcm = larger;
-    l->sample_room = 2 * needed;
-    return true;
-}
-
 static int add_sound(struct loader *l, const struct media_chunk *chunk, struct error *err)
 {
     struct clip *clip = l->clip;
-    if (!reserve_samples(l, clip->samples + chunk->count))
+    if (!memory_reserve(&clip->pcm, &l->sample_room, clip->samples, clip->samples + chunk->count,
+                        sizeof *clip->pcm))
         return out_of_memory(l, err);
     memcpy(clip->pcm + clip->samples, chunk->pcm, (size_t)chunk->count * sizeof *clip->pcm);
     clip->samples += chunk->count;

@@ -13,28 +13,12 @@ enum {
 
 /* ---- collecting ---- */
 
-/* Makes room for one more item of `size` bytes in *data, doubling it. */
-static bool reserve(void **data, int64_t *room, int64_t used, size_t size)
-{
-    if (used < *room)
-        return true;
-    const int64_t larger = used ? 2 * used : 4;
-    void *copy = memory_new((size_t)larger, size);
-    if (!copy)
-        return false;
-    if (used)
-        memcpy(copy, *data, (size_t)used * size);
-    memory_free(*data);
-    *data = copy;
-    *room = larger;
-    return true;
-}
-
 static bool append(struct clip_face *face, const uint8_t *crop, float opening)
 {
     int64_t crop_room = face->room;
-    if (!reserve((void **)&face->crops, &crop_room, face->count, MOUTH_PIXELS) ||
-        !reserve((void **)&face->openings, &face->room, face->count, sizeof *face->openings))
+    if (!memory_reserve(&face->crops, &crop_room, face->count, face->count + 1, MOUTH_PIXELS) ||
+        !memory_reserve(&face->openings, &face->room, face->count, face->count + 1,
+                        sizeof *face->openings))
         return false;
     uint8_t *to = face->crops + face->count * MOUTH_PIXELS;
     if (crop)
@@ -50,10 +34,8 @@ static struct clip_face *face_of(struct clip_faces *f, const struct faces_face *
     for (int i = f->count - 1; i >= 0 && f->list[i].shot == seen->shot; i--)
         if (f->list[i].id == seen->id)
             return &f->list[i];
-    int64_t room = f->room;
-    if (!reserve((void **)&f->list, &room, f->count, sizeof *f->list))
+    if (!memory_reserve(&f->list, &f->room, f->count, f->count + 1, sizeof *f->list))
         return NULL;
-    f->room = (int)room;
     struct clip_face *face = &f->list[f->count++];
     *face = (struct clip_face){
         .id = seen->id, .number = seen->number, .shot = seen->shot, .first = first};

@@ -21,7 +21,8 @@ struct clip_face {
 
 struct clip_faces { /* zeros are an empty one */
     struct clip_face *list;
-    int count, room;
+    int count;
+    int64_t room;
     int numbers;      /* faces of the shot that has most */
     int64_t pictures; /* added so far */
     int64_t found;    /* of them with a face that was measured, or a ready mouth */

@@ -161,25 +161,12 @@ void param_counter_init(struct param_counter *c)
     *c = (struct param_counter){.visitor.visit = count};
 }
 
-static int grow(struct param_list *l)
-{
-    int64_t capacity = l->capacity ? 2 * l->capacity : 64;
-    struct param_entry *entries = memory_new((size_t)capacity, sizeof *entries);
-    if (!entries)
-        return error_set(l->err, ERROR_MEMORY, "no memory for a list of parameters");
-    if (l->count > 0)
-        memcpy(entries, l->entries, (size_t)l->count * sizeof *entries);
-    memory_free(l->entries);
-    l->entries = entries;
-    l->capacity = capacity;
-    return 0;
-}
-
 static void list(struct param_visitor *v, const char *name, struct tensor *t, enum param_kind kind)
 {
     struct param_list *l = (struct param_list *)v;
-    if (l->code == 0 && l->count == l->capacity)
-        l->code = grow(l);
+    if (l->code == 0 &&
+        !memory_reserve(&l->entries, &l->capacity, l->count, l->count + 1, sizeof *l->entries))
+        l->code = error_set(l->err, ERROR_MEMORY, "no memory for a list of parameters");
     if (l->code != 0)
         return;
     struct param_entry *e = &l->entries[l->count];

@@ -6,18 +6,9 @@
 /* Makes room for `more` words. */
 static int reserve(struct words *w, int more, struct error *err)
 {
-    if (w->count + more <= w->room)
-        return 0;
-    int room = 2 * (w->count + more) + 8;
-    struct word *list = memory_new((size_t)room, sizeof *list);
-    if (!list)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    if (w->count)
-        memcpy(list, w->list, (size_t)w->count * sizeof *list);
-    memory_free(w->list);
-    w->list = list;
-    w->room = room;
-    return 0;
+    return memory_reserve(&w->list, &w->room, w->count, w->count + more, sizeof *w->list)
+               ? 0
+               : error_set(err, ERROR_MEMORY, "out of memory");
 }
 
 int words_add(struct words *w, const char *text, size_t length, double start, double end,

@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct word {
     char *text;        /* UTF-8, no white space in it; owned */
@@ -16,7 +17,8 @@ struct word {
 
 struct words {
     struct word *list; /* [count], in the order of their starts; owned */
-    int count, room;
+    int count;
+    int64_t room;
 };
 
 /* Appends a copy of text[length]. */

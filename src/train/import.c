@@ -93,20 +93,6 @@ static void show_path(char *out, const char *path, size_t length)
     out[length] = 0;
 }
 
-static bool grow(struct import_list *list)
-{
-    int64_t room = list->room ? 2 * list->room : 256;
-    struct import_clip *clips = memory_new((size_t)room, sizeof *clips);
-    if (!clips)
-        return false;
-    if (list->count)
-        memcpy(clips, list->clips, (size_t)list->count * sizeof *clips);
-    memory_free(list->clips);
-    list->clips = clips;
-    list->room = room;
-    return true;
-}
-
 struct import_clip *import_add(struct import_list *list, const char *path, size_t length,
                                struct error *err)
 {
@@ -116,7 +102,8 @@ struct import_clip *import_add(struct import_list *list, const char *path, size_
     }
     const size_t shown = length > IMPORT_MAX_PATH ? IMPORT_MAX_PATH : length;
     char *clean = memory_new(shown + 1, 1);
-    if (!clean || (list->count == list->room && !grow(list))) {
+    if (!clean || !memory_reserve(&list->clips, &list->room, list->count, list->count + 1,
+                                  sizeof *list->clips)) {
         memory_free(clean);
         error_set(err, ERROR_MEMORY, "%s: out of memory for the list of clips", list->root);
         return NULL;

@@ -39,6 +39,27 @@ static void test_strdup(void **state)
     memory_free(copy);
 }
 
+static void test_a_list_grows(void **state)
+{
+    (void)state;
+    int *list = NULL;
+    int64_t room = 0;
+    for (int i = 0; i < 1000; i++) {
+        assert_true(memory_reserve(&list, &room, i, i + 1, sizeof *list));
+        assert_true(room > i);
+        list[i] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(list[i], i);
+    int *before = list;
+    const int64_t had = room;
+    assert_true(memory_reserve(&list, &room, 1000, 10, sizeof *list)); /* there already */
+    assert_false(memory_reserve(&list, &room, 1000, INT64_MAX / 4, sizeof *list));
+    assert_ptr_equal(list, before);
+    assert_int_equal(room, had);
+    memory_free(list);
+}
+
 static void test_arena_pieces(void **state)
 {
     (void)state;
@@ -95,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_zeroed_and_aligned),
         cmocka_unit_test(test_impossible_sizes_give_null),
         cmocka_unit_test(test_strdup),
+        cmocka_unit_test(test_a_list_grows),
         cmocka_unit_test(test_arena_pieces),
         cmocka_unit_test(test_arena_rewinds),
         cmocka_unit_test(test_arena_reserves_more_than_there_is),
