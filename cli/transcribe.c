@@ -72,7 +72,7 @@ struct reading {
 static int print_utterance(struct reading *r, const struct utterance *u, struct error *err)
 {
     const struct transcribe *t = r->t;
-    char *text = utterance_text(u);
+    char *text = words_text(&u->words);
     if (!text)
         return error_set(err, ERROR_MEMORY, "out of memory");
     if (t->inputs.count > 1)

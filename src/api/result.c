@@ -39,7 +39,7 @@ int api_result_set(struct api_result *r, struct utterance *u, bool final, struct
     r->utterance = *u;
     *u = (struct utterance){0};
     u = &r->utterance;
-    r->text = utterance_text(u);
+    r->text = words_text(&u->words);
     r->words = memory_new((size_t)u->words.count + 1, sizeof *r->words);
     r->alternatives = memory_new((size_t)u->n_best_count + 1, sizeof *r->alternatives);
     if (!r->text || !r->words || !r->alternatives) {

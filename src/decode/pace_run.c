@@ -193,10 +193,7 @@ static int add_transcript(struct run *run, struct transcript *one, double start,
                           struct error *err)
 {
     struct transcript sum = run->out->transcript;
-    for (int i = 0; i < one->words.count; i++) {
-        one->words.list[i].start += start;
-        one->words.list[i].end += start;
-    }
+    words_shift(&one->words, start);
     if (overlaps)
         join_seam(&sum.words, &one->words);
     int rc = words_append(&sum.words, &one->words, err);

@@ -135,10 +135,7 @@ static int fill(struct utterance *u, struct piece *p, struct error *err)
         .late = p->late,
     };
     p->out.words = (struct words){0};
-    for (int i = 0; i < u->words.count; i++) {
-        u->words.list[i].start += start;
-        u->words.list[i].end += start;
-    }
+    words_shift(&u->words, start);
     return take_n_best(u, &p->out, err);
 }
 

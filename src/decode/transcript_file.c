@@ -126,7 +126,7 @@ static int write_cue(void *arg, const struct cue *cue, struct error *err)
 
 static int write_line(const struct transcript_file *f, const struct utterance *u, struct error *err)
 {
-    char *text = utterance_text(u);
+    char *text = words_text(&u->words);
     int rc = text ? write_text(f, text, err) : error_set(err, ERROR_MEMORY, "out of memory");
     fputc('\n', f->to);
     memory_free(text);
@@ -167,7 +167,7 @@ static json_t *n_best_json(const struct utterance *u)
 
 static int write_json(const struct transcript_file *f, const struct utterance *u, struct error *err)
 {
-    char *text = utterance_text(u);
+    char *text = words_text(&u->words);
     json_t *o =
         text ? json_pack("{s:o, s:o, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
                          "s:o}",

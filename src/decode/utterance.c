@@ -11,11 +11,6 @@ const char *fallback_name(enum fallback f)
     return names[f];
 }
 
-char *utterance_text(const struct utterance *u)
-{
-    return words_text(&u->words);
-}
-
 void utterance_release(struct utterance *u)
 {
     for (int i = 0; i < u->n_best_count; i++)

@@ -40,8 +40,6 @@ struct utterance {
 
 /* "drowned", "no_face", ..; NULL where nothing is to say. */
 const char *fallback_name(enum fallback f);
-/* The words with one space between them; freed by memory_free; NULL: out of memory. */
-char *utterance_text(const struct utterance *u);
 void utterance_release(struct utterance *u); /* also fine on a zeroed struct */
 
 #endif

@@ -44,6 +44,14 @@ void words_drop(struct words *w, int from, int to)
     w->count -= to - from;
 }
 
+void words_shift(struct words *w, double seconds)
+{
+    for (int i = 0; i < w->count; i++) {
+        w->list[i].start += seconds;
+        w->list[i].end += seconds;
+    }
+}
+
 double words_confidence(const struct words *w)
 {
     double sum = 0;

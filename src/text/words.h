@@ -27,6 +27,7 @@ int words_add(struct words *w, const char *text, size_t length, double start, do
 /* Moves those of another list behind these; it is empty then. */
 int words_append(struct words *w, struct words *from, struct error *err);
 void words_drop(struct words *w, int from, int to); /* words from .. to - 1 */
+void words_shift(struct words *w, double seconds);  /* all of them, later by so much */
 double words_confidence(const struct words *w);     /* the mean; 0 words: 0 */
 /* With one space between them; freed by memory_free; NULL: out of memory. */
 char *words_text(const struct words *w);

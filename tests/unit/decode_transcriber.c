@@ -157,10 +157,7 @@ static void test_long_clip_in_segments(void **state)
         assert_int_equal(transcriber.loaded->audio_states[0], 2 * segments[i].count);
         assert_int_equal(tensor_rows(transcriber.loaded->video[0]->states), segments[i].count);
         struct transcript out = transcribe(TASK_AVSR, 4, 2);
-        for (int w = 0; w < out.words.count; w++) {
-            out.words.list[w].start += (double)segments[i].start / 25;
-            out.words.list[w].end += (double)segments[i].start / 25;
-        }
+        words_shift(&out.words, (double)segments[i].start / 25);
         if (segments[i].overlap > 0)
             join_seam(&words, &out.words);
         assert_int_equal(words_append(&words, &out.words, &model.err), 0);
