@@ -96,8 +96,8 @@ typedef enum mome_task {
 
 /* Whether the model can do a task. */
 MOME_API int mome_model_can(const mome_model *model, mome_task task);
-/* The rates that it was trained at, ascending: writes at most `room` of them, returns how many
-   there are. pictures 0: of sound. */
+/* The rates that it was trained at, as it lists them: writes at most `room` of them, returns how
+   many there are. pictures 0: of sound. */
 MOME_API int mome_model_rates(const mome_model *model, int pictures, int *rates, int room);
 
 /* ---- streams ------------------------------------------------------------------------------- */

@@ -54,10 +54,11 @@ static int check_options(const mome_stream_options *o, const mome_model *m, stru
 static int set_rates(mome_stream *s, int audio_rate, int video_rate, struct error *err)
 {
     const struct recognizer_config *c = &s->model->recognizer->config;
+    const struct projector_config *p = &c->projector;
     if (!audio_rate && c->has_audio)
-        audio_rate = c->projector.audio_rates[0];
+        audio_rate = config_finest_rate(p->audio_rates, p->audio_rate_count);
     if (!video_rate && c->has_video)
-        video_rate = c->projector.video_rates[0];
+        video_rate = config_finest_rate(p->video_rates, p->video_rate_count);
     enum task task = c->has_audio && c->has_video ? TASK_AVSR : c->has_audio ? TASK_ASR : TASK_VSR;
     int rc = recognizer_check_rates(s->model->recognizer, task, audio_rate, video_rate, false, NULL,
                                     err);

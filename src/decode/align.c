@@ -97,14 +97,6 @@ struct spoken {
     int count;
 };
 
-static int finest(const int *rates, int count)
-{
-    int least = rates[0];
-    for (int i = 1; i < count; i++)
-        least = rates[i] < least ? rates[i] : least;
-    return least;
-}
-
 /* Projected from every state on: rows 0, rate, 2 rate, .. are those of the first span, rows 1, rate
    + 1, .. those of the second. */
 static struct tensor *overlapping_rows(struct compute *c, struct projector *p,
@@ -132,8 +124,8 @@ static bool place_by_ctc(struct times *times, const struct spoken *x, struct rec
     const struct projector_config *p = &r->config.projector;
     const bool video = !task_hears(q->task);
     const struct span span = video ? q->video : q->audio;
-    const int rate = video ? finest(p->video_rates, p->video_rate_count)
-                           : finest(p->audio_rates, p->audio_rate_count);
+    const int rate = video ? config_finest_rate(p->video_rates, p->video_rate_count)
+                           : config_finest_rate(p->audio_rates, p->audio_rate_count);
     const double state = video ? FRAME_SECONDS : FRAME_SECONDS / 2;
     if (span.length < rate)
         return false;

@@ -34,17 +34,9 @@ static void curve_terms(double terms[PACE_CURVE], double n)
 static int make_clip(struct clip *clip, int64_t frames, struct error *err)
 {
     struct random random;
-    *clip = (struct clip){.samples = frames * FRAME_SAMPLES,
-                          .frames = frames,
-                          .has_sound = true,
-                          .has_pictures = true,
-                          .has_face = true};
-    clip->pcm = memory_new((size_t)clip->samples, sizeof *clip->pcm);
-    clip->mouth = memory_new((size_t)frames * MOUTH_PIXELS, 1);
-    if (!clip->pcm || !clip->mouth) {
-        clip_release(clip);
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    }
+    int rc = clip_init(clip, frames, err);
+    if (rc)
+        return rc;
     random_seed(&random, 1);
     for (int64_t i = 0; i < clip->samples; i++)
         clip->pcm[i] = (float)(0.1 * random_normal(&random));

@@ -7,6 +7,7 @@
 #include "decode/stream_parts.h"
 
 #include "base/memory.h"
+#include "features/speaker.h"
 #include "media/media.h"
 
 #include <math.h>
@@ -131,14 +132,6 @@ static void forget(struct stream *s)
     s->base += drop;
 }
 
-static float level_of(const float *pcm, int64_t samples)
-{
-    double sum = 1e-12;
-    for (int64_t i = 0; i < samples; i++)
-        sum += (double)pcm[i] * pcm[i] / FRAME_SAMPLES;
-    return (float)(10 * log10(sum));
-}
-
 /* The frames that the voice detector has decided. */
 static int take_frames(struct stream *s, struct error *err)
 {
@@ -148,8 +141,9 @@ static int take_frames(struct stream *s, struct error *err)
                             sizeof *s->frames))
             return error_set(err, ERROR_MEMORY, "out of memory");
         int64_t at = s->frame_count * FRAME_SAMPLES, left = s->pcm_count - at;
-        float level = level_of(s->pcm + at, left < FRAME_SAMPLES ? left : FRAME_SAMPLES);
-        s->frames[s->frame_count++] = (struct stream_frame){voice, level};
+        struct stream_frame *f = &s->frames[s->frame_count++];
+        f->voice = voice;
+        speaker_levels(&f->level, 1, s->pcm + at, left);
         s->heard = s->heard || voice > 0.5f;
     }
     return 0;

@@ -113,37 +113,19 @@ int speed_faces(double *load_seconds, double *search_seconds, struct error *err)
 /* A hum that swells four times a second, and gray noise: neither is speech, both cost as much. */
 static int make_clip(struct clip *clip, struct error *err)
 {
-    const int64_t pixels = (int64_t)CLIP_FRAMES * MOUTH_PIXELS;
     struct random random;
-    *clip = (struct clip){.samples = CLIP_FRAMES * FRAME_SAMPLES,
-                          .frames = CLIP_FRAMES,
-                          .has_sound = true,
-                          .has_pictures = true,
-                          .has_face = true,
-                          .lips_move = true};
-    clip->pcm = memory_new((size_t)clip->samples, sizeof *clip->pcm);
-    clip->mouth = memory_new((size_t)pixels, 1);
-    if (!clip->pcm || !clip->mouth) {
-        clip_release(clip);
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    }
+    int rc = clip_init(clip, CLIP_FRAMES, err);
+    if (rc)
+        return rc;
     random_seed(&random, 1);
     fill(clip->pcm, clip->samples, 0.01f, &random);
     for (int64_t i = 0; i < clip->samples; i++) {
         double t = 2 * M_PI * (double)i / 16000, swell = 0.5 - 0.5 * cos(4 * t);
         clip->pcm[i] += (float)(0.1 * swell * (sin(120 * t) + sin(240 * t) + sin(600 * t)));
     }
-    for (int64_t i = 0; i < pixels; i++)
+    for (int64_t i = 0; i < CLIP_FRAMES * MOUTH_PIXELS; i++)
         clip->mouth[i] = (uint8_t)(64 + random_below(&random, 128));
     return 0;
-}
-
-static int lowest(const int *rates, int count)
-{
-    int least = rates[0];
-    for (int i = 1; i < count; i++)
-        least = rates[i] < least ? rates[i] : least;
-    return least;
 }
 
 static int run(struct speed_clip *s, struct transcriber *t, const struct clip *clip,
@@ -154,8 +136,8 @@ static int run(struct speed_clip *s, struct transcriber *t, const struct clip *c
     const struct beam_options options = {
         .beam = 1, .n_best = 1, .max_tokens = CLIP_TOKENS, .ctc_weight = c->ctc_weight};
     struct transcript out;
-    int audio = lowest(c->projector.audio_rates, c->projector.audio_rate_count);
-    int video = lowest(c->projector.video_rates, c->projector.video_rate_count);
+    int audio = config_finest_rate(c->projector.audio_rates, c->projector.audio_rate_count);
+    int video = config_finest_rate(c->projector.video_rates, c->projector.video_rate_count);
     int rc = transcriber_load(t, clip, task, err);
     if (!rc)
         rc = transcriber_run(t, &out, task, task_hears(task) ? audio : 0,

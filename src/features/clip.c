@@ -149,6 +149,22 @@ int clip_load(struct clip *clip, const char *path, const struct clip_options *op
     return rc;
 }
 
+int clip_init(struct clip *clip, int64_t frames, struct error *err)
+{
+    *clip = (struct clip){.samples = frames * FRAME_SAMPLES,
+                          .frames = frames,
+                          .has_sound = true,
+                          .has_pictures = true,
+                          .has_face = true,
+                          .lips_move = true};
+    clip->pcm = memory_new((size_t)clip->samples, sizeof *clip->pcm);
+    clip->mouth = memory_new((size_t)frames, MOUTH_PIXELS);
+    if (clip->pcm && clip->mouth)
+        return 0;
+    clip_release(clip);
+    return error_set(err, ERROR_MEMORY, "out of memory");
+}
+
 void clip_release(struct clip *clip)
 {
     memory_free(clip->pcm);

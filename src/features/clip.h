@@ -42,6 +42,8 @@ struct clip_options {
    empty. */
 int clip_load(struct clip *clip, const char *path, const struct clip_options *options,
               struct error *err);
+/* A clip to be made up: so many frames of sound and of a face, all zeros. */
+int clip_init(struct clip *clip, int64_t frames, struct error *err);
 void clip_release(struct clip *clip); /* also fine on a zeroed struct */
 
 #endif

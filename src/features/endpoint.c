@@ -1,5 +1,6 @@
 #include "features/endpoint.h"
 #include "base/memory.h"
+#include "features/segment.h"
 
 #include <assert.h>
 
@@ -76,29 +77,12 @@ static bool end_at(struct endpoint *e, int64_t end, struct endpoint_span *span)
     return good;
 }
 
-/* Where to cut the utterance, counted from its start: the middle of the longest pause in its second
-   half; 0: there is none. */
-static int64_t find_pause(const struct endpoint *e, int64_t count)
-{
-    int64_t longest = ENDPOINT_BREATH - 1, middle = 0, from = count / 2;
-    for (int64_t i = from; i <= count; i++) {
-        if (i < count && !e->speech[i])
-            continue;
-        if (i - from > longest) {
-            longest = i - from;
-            middle = from + longest / 2;
-        }
-        from = i + 1;
-    }
-    return middle;
-}
-
 /* The utterance is as long as it may be. */
 static bool cut(struct endpoint *e, struct endpoint_span *span)
 {
     int64_t count = e->frames - e->start;
-    int64_t at = find_pause(e, count);
-    int64_t overlap = at ? 0 : smaller(ENDPOINT_OVERLAP, e->options.longest / 4);
+    int64_t at = segment_pause(e->speech, count, ENDPOINT_BREATH);
+    int64_t overlap = at ? 0 : segment_overlap(e->options.longest);
     int64_t kept = at ? count - at : overlap; /* frames that the next has already */
     bool good = e->voiced >= ENDPOINT_LEAST;
     *span = (struct endpoint_span){e->start, at ? at : count, e->overlap, overlap};

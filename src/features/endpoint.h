@@ -7,7 +7,7 @@
  *     end     no speech (p > 0.35) for `pause` frames; `margin` of them belong to it
  *     cut     what gets longer than `longest` frames is cut in the middle of the longest pause
  *             within its second half, or where there is none (ENDPOINT_BREATH frames) after
- *             `longest`; the next begins `overlap` frames before, so that each word at the
+ *             `longest`; the next begins segment_overlap frames before, so that each word at the
  *             seam is whole in one of the two
  *
  * Utterances with fewer than ENDPOINT_LEAST frames of speech are dropped: clicks, breath.
@@ -24,7 +24,6 @@ enum {
     ENDPOINT_ONSET = 3,
     ENDPOINT_LEAST = 5,
     ENDPOINT_BREATH = 4,
-    ENDPOINT_OVERLAP = 25, /* at most; a quarter of `longest`, if that is less */
 };
 
 struct endpoint_options {

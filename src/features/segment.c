@@ -49,12 +49,11 @@ static double silence_level(double *sorted, const double *levels, int64_t count)
     return fmax(floor, loud - MOST_CONTRAST) + fmin(loud - floor, MOST_CONTRAST) / 3;
 }
 
-/* The middle of the longest silence within levels[count / 2 ..], or 0. */
-static int64_t find_silence(const double *levels, int64_t count, double silence)
+int64_t segment_pause(const bool *sounds, int64_t count, int64_t least)
 {
-    int64_t longest = SILENCE_FRAMES - 1, middle = 0, begin = count / 2;
+    int64_t longest = least - 1, middle = 0, begin = count / 2;
     for (int64_t i = begin; i <= count; i++) {
-        if (i < count && levels[i] <= silence)
+        if (i < count && !sounds[i])
             continue;
         if (i - begin > longest) {
             longest = i - begin;
@@ -65,20 +64,35 @@ static int64_t find_silence(const double *levels, int64_t count, double silence)
     return middle;
 }
 
+int64_t segment_overlap(int64_t most)
+{
+    return most / 4 < SEGMENT_OVERLAP ? most / 4 : SEGMENT_OVERLAP;
+}
+
+/* Which of `count` frames from `start` on are not silent; levels: room for 2 * count numbers. */
+static void mark_sounds(bool *sounds, double *levels, const struct clip *clip, int64_t start,
+                        int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        levels[i] = frame_level(clip, start + i);
+    const double silence = silence_level(levels + count, levels, count);
+    for (int64_t i = 0; i < count; i++)
+        sounds[i] = levels[i] > silence;
+}
+
 /* Fills in where the segment that begins at s->start ends, and returns where the next one begins.
-   levels: room for 2 * most numbers. */
-static int64_t end_segment(struct segment *s, const struct clip *clip, int64_t most, double *levels)
+   sounds and levels: room for `most` and 2 * most of them. */
+static int64_t end_segment(struct segment *s, const struct clip *clip, int64_t most, bool *sounds,
+                           double *levels)
 {
     s->count = most;
-    for (int64_t i = 0; i < most; i++)
-        levels[i] = frame_level(clip, s->start + i);
-    int64_t cut = find_silence(levels, most, silence_level(levels + most, levels, most));
+    mark_sounds(sounds, levels, clip, s->start, most);
+    int64_t cut = segment_pause(sounds, most, SILENCE_FRAMES);
     if (cut > s->overlap) {
         s->count = cut;
         return s->start + cut;
     }
-    int64_t overlap = most / 4 < SEGMENT_OVERLAP ? most / 4 : SEGMENT_OVERLAP;
-    return s->start + most - overlap;
+    return s->start + most - segment_overlap(most);
 }
 
 int segment_clip(struct segment *segments, int room, const struct clip *clip, int64_t frames,
@@ -87,16 +101,21 @@ int segment_clip(struct segment *segments, int room, const struct clip *clip, in
     int count = 0;
     int64_t end = 0, next = 0;
     double *levels = memory_new((size_t)most, 2 * sizeof *levels);
-    if (!levels)
+    bool *sounds = memory_new((size_t)most, sizeof *sounds);
+    if (!levels || !sounds) {
+        memory_free(levels);
+        memory_free(sounds);
         return error_set(err, ERROR_MEMORY, "out of memory");
+    }
     while (end < frames && count < room) {
         struct segment *s = &segments[count++];
         *s = (struct segment){.start = next, .count = frames - next, .overlap = end - next};
         if (s->count > most)
-            next = end_segment(s, clip, most, levels);
+            next = end_segment(s, clip, most, sounds, levels);
         end = s->start + s->count;
     }
     memory_free(levels);
+    memory_free(sounds);
     if (end < frames)
         return error_set(err, ERROR_LIMIT, "the clip needs more than %d segments of %.1f s", room,
                          (double)most / 25);
@@ -109,11 +128,7 @@ int segment_sounds(bool *sounds, const struct segment *s, const struct clip *cli
     double *levels = memory_new((size_t)s->count, 2 * sizeof *levels);
     if (!levels)
         return error_set(err, ERROR_MEMORY, "out of memory");
-    for (int64_t i = 0; i < s->count; i++)
-        levels[i] = frame_level(clip, s->start + i);
-    const double silence = silence_level(levels + s->count, levels, s->count);
-    for (int64_t i = 0; i < s->count; i++)
-        sounds[i] = levels[i] > silence;
+    mark_sounds(sounds, levels, clip, s->start, s->count);
     memory_free(levels);
     return 0;
 }

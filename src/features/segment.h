@@ -34,4 +34,10 @@ int segment_clip(struct segment *segments, int room, const struct clip *clip, in
 int segment_sounds(bool *sounds, const struct segment *s, const struct clip *clip,
                    struct error *err);
 
+/* Where to cut what is too long: the middle of the longest pause, of at least `least` frames
+   without sound, in the second half of sounds[count]; 0: there is none. */
+int64_t segment_pause(const bool *sounds, int64_t count, int64_t least);
+/* Frames that the two have in common where it is cut without a pause, after `most`. */
+int64_t segment_overlap(int64_t most);
+
 #endif

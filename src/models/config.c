@@ -223,6 +223,14 @@ int config_pair_count(const struct recognizer_config *config)
     return (audio + 1) * (video + 1) - 1;
 }
 
+int config_finest_rate(const int *rates, int count)
+{
+    int least = rates[0];
+    for (int i = 1; i < count; i++)
+        least = rates[i] < least ? rates[i] : least;
+    return least;
+}
+
 int config_pair(const struct recognizer_config *config, int audio, int video)
 {
     int rates = config->has_video ? config->projector.video_rate_count : 0;

@@ -121,6 +121,9 @@ void config_default(struct recognizer_config *config);
 int config_pair_count(const struct recognizer_config *config);
 int config_pair(const struct recognizer_config *config, int audio, int video);
 
+/* The finest of a list of rates, which need not be in order. */
+int config_finest_rate(const int *rates, int count);
+
 /* text is a JSON object; keys that are absent keep config_default's values, unknown keys are
    errors. "audio" or "video" null: the model has no such encoder. `file` is named in errors. */
 int config_from_json(struct recognizer_config *config, const char *text, const char *file,

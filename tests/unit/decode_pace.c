@@ -279,13 +279,7 @@ static void make_clip(struct clip *clip, int64_t frames)
 {
     struct random random;
     random_seed(&random, 9);
-    *clip = (struct clip){.samples = frames * FRAME_SAMPLES,
-                          .frames = frames,
-                          .has_sound = true,
-                          .has_pictures = true,
-                          .has_face = true};
-    clip->pcm = memory_new((size_t)clip->samples, sizeof *clip->pcm);
-    clip->mouth = memory_new((size_t)frames * MOUTH_PIXELS, 1);
+    assert_int_equal(clip_init(clip, frames, &model.err), 0);
     for (int64_t i = 0; i < clip->samples; i++)
         clip->pcm[i] = (float)(0.2 * random_uniform(&random) - 0.1);
     for (int64_t i = 0; i < frames * MOUTH_PIXELS; i++)
