@@ -61,6 +61,14 @@ void transcribe_remark(const struct transcribe *t, const char *path, const char 
         progress_note(&t->progress, line);
 }
 
+void transcribe_print(const struct transcribe *t, const char *path, const char *text)
+{
+    if (t->inputs.count > 1)
+        printf("%-*s  %s\n", t->name, path, text);
+    else
+        printf("%s\n", text);
+}
+
 /* What was said in a file as it is found. */
 struct reading {
     struct transcribe *t;
@@ -75,10 +83,7 @@ static int print_utterance(struct reading *r, const struct utterance *u, struct 
     char *text = words_text(&u->words);
     if (!text)
         return error_set(err, ERROR_MEMORY, "out of memory");
-    if (t->inputs.count > 1)
-        printf("%-*s  %s\n", t->name, r->input->path, text);
-    else
-        printf("%s\n", text);
+    transcribe_print(t, r->input->path, text);
     for (int i = 0; t->session.beam.n_best > 1 && i < u->n_best_count; i++)
         printf("  %8.3f  %s\n", u->n_best[i].score, u->n_best[i].text);
     fflush(stdout);
@@ -273,9 +278,8 @@ static const char *conflict(const struct transcribe *t)
     if (t->writes && t->json)
         return "--json prints a table's rows; -f json makes transcripts";
     if (t->writes && t->table)
-        return "several tasks, rates or noise levels make a table, which -f, -o and --beside do "
-               "not "
-               "write (--json does)";
+        return "several tasks, rates or noise levels make a table, which -f, -o and --beside "
+               "do not write (--json does)";
     if (t->outputs.folder && t->outputs.beside)
         return "-o and --beside exclude each other";
     return t->debug_mouth && t->inputs.count > 1 ? "--debug-mouth takes one file" : NULL;

@@ -28,6 +28,8 @@ struct transcribe {
 
 /* A line on stderr about a file, unless --quiet. */
 void transcribe_remark(const struct transcribe *t, const char *path, const char *text);
+/* A line of what was said in a file, which it names where there are several. */
+void transcribe_print(const struct transcribe *t, const char *path, const char *text);
 /* All that is asked of a file, taken as one clip. */
 int transcribe_clip(struct transcribe *t, const char *path, struct error *err);
 

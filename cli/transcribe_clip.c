@@ -124,10 +124,8 @@ static void print_one(struct transcribe *t, const char *path, const struct clip 
     }
     if (t->table)
         print_row(t, path, task, rates, snr, encode + out->decode_seconds, out);
-    else if (t->inputs.count > 1)
-        printf("%-*s  %s\n", t->name, path, out->text);
     else
-        printf("%s\n", out->text);
+        transcribe_print(t, path, out->text);
     for (int i = 0; t->session.beam.n_best > 1 && i < out->count; i++)
         printf("  %8.3f  %s\n", out->hypotheses[i].score, out->texts[i]);
 }

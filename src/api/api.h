@@ -50,6 +50,11 @@ struct mome_stream {
 
 /* Takes what went wrong as the calling thread's last error; returns its code. */
 int api_failed(const struct error *err);
+/* Options, which begin with their size: the defaults, of which `known` bytes are ours, as far as
+   the caller's structure goes; and what the caller set, in the structure as it is today, which has
+   the defaults. o NULL: nothing. */
+void api_options_init(void *o, size_t size, const void *defaults, size_t known);
+int api_options_take(void *all, size_t known, const void *o, const char *name, struct error *err);
 /* Shows an utterance, which is taken over, as the stream's result. */
 int api_result_set(struct api_result *r, struct utterance *u, bool final, struct error *err);
 void api_result_release(struct api_result *r);

@@ -2,26 +2,10 @@
 
 #include "base/memory.h"
 
-#include <string.h>
-
 void mome_model_options_init_sized(mome_model_options *o, size_t size)
 {
-    mome_model_options all = {.size = size};
-    memset(o, 0, size);
-    memcpy(o, &all, size < sizeof all ? size : sizeof all);
-}
-
-/* What the caller set, in the structure as it is today. */
-static int take_options(mome_model_options *all, const mome_model_options *o, struct error *err)
-{
-    mome_model_options_init(all);
-    if (!o)
-        return 0;
-    if (o->size < sizeof o->size || o->size > 4096)
-        return error_set(err, ERROR_USAGE,
-                         "mome_model_options: call mome_model_options_init first");
-    memcpy(all, o, o->size < sizeof *all ? o->size : sizeof *all);
-    return 0;
+    const mome_model_options all = {.size = size};
+    api_options_init(o, size, &all, sizeof all);
 }
 
 int mome_model_open(mome_model **model, const char *folder, const mome_model_options *options)
@@ -30,7 +14,9 @@ int mome_model_open(mome_model **model, const char *folder, const mome_model_opt
     mome_model_options o;
     *model = NULL;
     mome_model *m = memory_new(1, sizeof *m);
-    int rc = m ? take_options(&o, options, &err) : error_set(&err, ERROR_MEMORY, "out of memory");
+    mome_model_options_init(&o);
+    int rc = m ? api_options_take(&o, sizeof o, options, "mome_model_options", &err)
+               : error_set(&err, ERROR_MEMORY, "out of memory");
     if (!rc && !folder)
         rc = error_set(&err, ERROR_USAGE, "mome_model_open: no folder");
     rc = rc ? rc : recognizer_open(&m->recognizer, folder, &err);

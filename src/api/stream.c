@@ -14,22 +14,9 @@ enum { MOST_SAMPLES = 60 * MEDIA_SAMPLE_RATE, LONGEST_STILL = 60 * MEDIA_FPS };
 
 void mome_stream_options_init_sized(mome_stream_options *o, size_t size)
 {
-    mome_stream_options all = {
+    const mome_stream_options all = {
         .size = size, .task = MOME_TASK_AUTO, .sound = 1, .pictures = 1, .beam = 4, .n_best = 1};
-    memset(o, 0, size);
-    memcpy(o, &all, size < sizeof all ? size : sizeof all);
-}
-
-static int take_options(mome_stream_options *all, const mome_stream_options *o, struct error *err)
-{
-    mome_stream_options_init(all);
-    if (!o)
-        return 0;
-    if (o->size < sizeof o->size || o->size > 4096)
-        return error_set(err, ERROR_USAGE,
-                         "mome_stream_options: call mome_stream_options_init first");
-    memcpy(all, o, o->size < sizeof *all ? o->size : sizeof *all);
-    return 0;
+    api_options_init(o, size, &all, sizeof all);
 }
 
 static int check_options(const mome_stream_options *o, const mome_model *m, struct error *err)
@@ -93,8 +80,11 @@ int mome_stream_open(mome_stream **stream, mome_model *model, const mome_stream_
     struct error err = {0};
     *stream = NULL;
     mome_stream *s = memory_new(1, sizeof *s);
-    int rc = s ? take_options(&s->options, options, &err)
-               : error_set(&err, ERROR_MEMORY, "out of memory");
+    int rc = s ? 0 : error_set(&err, ERROR_MEMORY, "out of memory");
+    if (!rc) {
+        mome_stream_options_init(&s->options);
+        rc = api_options_take(&s->options, sizeof s->options, options, "mome_stream_options", &err);
+    }
     rc = rc ? rc : check_options(&s->options, model, &err);
     if (!rc) {
         s->model = model;
