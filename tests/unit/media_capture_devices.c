@@ -35,12 +35,7 @@ static void make_folder(const char *name)
 
 static void put(const char *name, const char *text)
 {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    assert_int_equal(temporary_folder_put(folder, name, text), 0);
 }
 
 static void test_none(void **state)

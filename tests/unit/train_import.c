@@ -33,14 +33,7 @@ static int clear(void **state)
 
 static void put(const char *name, const char *text)
 {
-    struct error err = {0};
-    char *path = file_join(folder, name);
-    char above[256];
-    snprintf(above, sizeof above, "%s", path);
-    *strrchr(above, '/') = 0;
-    if (file_make_folder(above, &err) || file_write(path, text, strlen(text), &err))
-        fail_msg("%s", err.message);
-    memory_free(path);
+    assert_int_equal(temporary_folder_put(folder, name, text), 0);
 }
 
 static void open_list(struct import_list *list, enum import_format format)

@@ -38,9 +38,7 @@ static const char *at(const char *name)
 
 static void put(const char *name, const char *text)
 {
-    struct error err = {0};
-    if (file_write(at(name), text, strlen(text), &err))
-        fail_msg("%s", err.message);
+    assert_int_equal(temporary_folder_put(folder, name, text), 0);
 }
 
 static char *whole(const char *name)
