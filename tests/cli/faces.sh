@@ -61,6 +61,6 @@ grep -q '"faces": 1' "$folder/out" && grep -q '"lips_move": true' "$folder/out" 
 
 # a picture that does not move
 make still '[0:v]trim=end_frame=1,loop=74:1,setpts=N/25/TB[v]' 0:a
-hears still "$left_words" asr 0
+hears still "$left_words" asr None
 says still "the lips do not move: using the sound alone (asr)"
 grep -q '"lips_move": false' "$folder/out" || fail "a still picture moves its lips"
