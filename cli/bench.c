@@ -106,8 +106,7 @@ static int add_clip(struct run *run, struct face_finder *finder, const char *pat
         return 0;
     }
     run->count++;
-    run->seconds +=
-        fmax((double)c->clip.samples / MEDIA_SAMPLE_RATE, (double)c->clip.frames / MEDIA_FPS);
+    run->seconds += clip_seconds(c->clip.samples, c->clip.frames);
     c->path = memory_strdup(path);
     c->text = text ? memory_strdup(text) : NULL;
     return c->path && (c->text || !text) ? 0 : error_set(err, ERROR_MEMORY, "out of memory");

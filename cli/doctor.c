@@ -4,13 +4,13 @@
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/session.h"
-#include "text/text_json.h"
 #include "eval/speed.h"
 #include "media/capture_devices.h"
 #include "media/media.h"
 #include "models/recognizer.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/simd.h"
+#include "text/text_json.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <errno.h>

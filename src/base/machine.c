@@ -176,15 +176,22 @@ static void look_at_threads(struct machine *m, const char *root)
     m->load_threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+void machine_processor(char *name, size_t size, const char *root)
+{
+    FILE *file = look_into(root, "/proc/cpuinfo");
+    name[0] = 0;
+    if (!file)
+        return;
+    line_of(file, "model name", name, size);
+    fclose(file);
+}
+
 static void look_at_files(struct machine *m, const char *root)
 {
     char value[LINE];
     long long kilobytes;
-    FILE *file = look_into(root, "/proc/cpuinfo");
-    if (file) {
-        line_of(file, "model name", m->processor, sizeof m->processor);
-        fclose(file);
-    }
+    FILE *file;
+    machine_processor(m->processor, sizeof m->processor, root);
     if ((file = look_into(root, "/proc/meminfo"))) {
         if (line_of(file, "MemTotal", value, sizeof value) &&
             sscanf(value, "%lld", &kilobytes) == 1)

@@ -9,6 +9,7 @@
 #define BASE_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct machine {
@@ -28,6 +29,8 @@ struct machine {
 
 /* root: "" for this machine; else a folder to read proc/ and sys/ from, for tests. */
 void machine_look(struct machine *m, const char *root);
+/* The name alone that the processor gives itself; "": not known. */
+void machine_processor(char *name, size_t size, const char *root);
 
 /* Threads that are worth starting: no more than the quota pays for; at least one. */
 int machine_useful_threads(const struct machine *m);

@@ -1,6 +1,7 @@
 /* The file of a measurement, and which one is a transcriber's. */
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "decode/pace_measure.h"
 #include "text/tokenizer.h"
@@ -98,18 +99,6 @@ int pace_file_write(const struct pace_costs *costs, const char *path, uint64_t k
     return rc;
 }
 
-/* The processor's name, as the system tells it. */
-static void processor(char *name, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    name[0] = 0;
-    while (file && fgets(name, (int)size, file))
-        if (!strncmp(name, "model name", strlen("model name")))
-            break;
-    if (file)
-        fclose(file);
-}
-
 static int find_key(uint64_t *key, const struct transcriber *t, const struct beam_options *options,
                     struct error *err)
 {
@@ -119,7 +108,7 @@ static int find_key(uint64_t *key, const struct transcriber *t, const struct bea
         return error_set(err, ERROR_MEMORY, "out of memory");
     if (stat("/proc/self/exe", &program) != 0)
         program.st_size = 0;
-    processor(name, sizeof name);
+    machine_processor(name, sizeof name, "");
     const int64_t numbers[] = {omp_get_max_threads(),   t->compute.precision,
                                t->exact_window,         t->longest,
                                options->ctc_weight > 0, program.st_size,

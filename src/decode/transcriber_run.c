@@ -127,8 +127,8 @@ static int take_found(struct transcriber *t, struct transcript *out, struct foun
     int64_t media;
     recognizer_request_rows(t->recognizer, source->request, &media);
     source->start = (double)s->start / MEDIA_FPS;
-    source->end = fmin((double)(s->start + s->count) / MEDIA_FPS,
-                       fmax((double)l->samples / 16000, (double)l->frames / MEDIA_FPS));
+    source->end =
+        fmin((double)(s->start + s->count) / MEDIA_FPS, clip_seconds(l->samples, l->frames));
     source->frames = s->count;
     source->sounds = hears ? l->sounds[segment] : NULL;
     drop_hypotheses(out);

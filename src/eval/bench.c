@@ -40,11 +40,6 @@ static int score(struct bench *b, const char *text, const char *hypothesis, stru
     return rc;
 }
 
-static double seconds_of(const struct clip *clip)
-{
-    return fmax((double)clip->samples / MEDIA_SAMPLE_RATE, (double)clip->frames / MEDIA_FPS);
-}
-
 static int run_clip(struct bench *b, struct pass *pass, const struct bench_clip *clip, bool first,
                     struct error *err)
 {
@@ -67,7 +62,7 @@ static int run_clip(struct bench *b, struct pass *pass, const struct bench_clip 
         row->clips++;
         row->prompt_tokens += (double)out.prompt_tokens;
         row->media_tokens += (double)out.media_tokens;
-        b->seconds += seconds_of(&clip->clip);
+        b->seconds += clip_seconds(clip->clip.samples, clip->clip.frames);
         rc = clip->text ? score(b, clip->text, out.text, err) : 0;
     }
     transcript_release(&out);

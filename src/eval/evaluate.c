@@ -158,7 +158,7 @@ static int score_job(struct run *run, int condition, const struct job *job,
     s->media_tokens += out->media_tokens;
     s->seconds += out->decode_seconds + (task_hears(job->task) ? l->audio_seconds : 0) +
                   (task_sees(job->task) ? l->video_seconds : 0);
-    s->audio_seconds += fmax((double)l->samples / 16000, (double)l->frames / 25);
+    s->audio_seconds += clip_seconds(l->samples, l->frames);
     s->flops += job_flops(run->t, job, out);
     return add_utterance(run, condition, out->text, err);
 }
@@ -327,7 +327,7 @@ static int score_clip(struct run *run, const struct clip *clip, char *note, size
                       struct error *err)
 {
     int rc = 0;
-    run->seconds = fmax((double)clip->samples / 16000, (double)clip->frames / 25);
+    run->seconds = clip_seconds(clip->samples, clip->frames);
     for (int i = 0; !rc && run->options->pace && i < run->count; i++)
         rc = score_paced(run, clip, i, note, note_size, err);
     for (int from = 0, to; !rc && !run->options->pace && from < run->count; from = to) {

@@ -4,6 +4,7 @@
 #include "features/mouth_debug.h"
 #include "media/media.h"
 
+#include <math.h>
 #include <string.h>
 
 struct loader {
@@ -147,6 +148,11 @@ int clip_load(struct clip *clip, const char *path, const struct clip_options *op
     face_finder_close(l.own_finder);
     media_close(media);
     return rc;
+}
+
+double clip_seconds(int64_t samples, int64_t frames)
+{
+    return fmax((double)samples / MEDIA_SAMPLE_RATE, (double)frames / MEDIA_FPS);
 }
 
 int clip_init(struct clip *clip, int64_t frames, struct error *err)

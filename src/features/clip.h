@@ -42,6 +42,9 @@ struct clip_options {
    empty. */
 int clip_load(struct clip *clip, const char *path, const struct clip_options *options,
               struct error *err);
+/* How long so much sound and so many pictures are, the longer of the two. */
+double clip_seconds(int64_t samples, int64_t frames);
+
 /* A clip to be made up: so many frames of sound and of a face, all zeros. */
 int clip_init(struct clip *clip, int64_t frames, struct error *err);
 void clip_release(struct clip *clip); /* also fine on a zeroed struct */

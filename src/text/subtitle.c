@@ -239,15 +239,6 @@ static int give(struct subtitler *s, const struct cutting *c, int from, int to, 
     return s->take(s->arg, &cue, err);
 }
 
-static void drop_first(struct words *w, int count)
-{
-    for (int i = 0; i < count; i++)
-        memory_free(w->list[i].text);
-    w->count -= count;
-    if (count)
-        memmove(w->list, w->list + count, (size_t)w->count * sizeof *w->list);
-}
-
 /* old: words that were in hand before the last utterance. all: the last cue waits for nothing. */
 static int give_cues(struct subtitler *s, int old, bool all, struct error *err)
 {
@@ -261,7 +252,7 @@ static int give_cues(struct subtitler *s, int old, bool all, struct error *err)
         from = c.end[from];
     }
     cutting_release(&c);
-    drop_first(&s->words, from);
+    words_drop(&s->words, 0, from);
     s->crosses = from < old;
     return rc;
 }
