@@ -54,7 +54,7 @@ static void test_a_list_grows(void **state)
     int *before = list;
     const int64_t had = room;
     assert_true(memory_reserve(&list, &room, 1000, 10, sizeof *list)); /* there already */
-    assert_false(memory_reserve(&list, &room, 1000, INT64_MAX / 4, sizeof *list));
+    assert_false(memory_reserve(&list, &room, 1000, INT64_MAX, sizeof *list));
     assert_ptr_equal(list, before);
     assert_int_equal(room, had);
     memory_free(list);
