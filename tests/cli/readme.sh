@@ -36,6 +36,7 @@ mkdir models
 cp -r "$source/models/tiny" models/
 cp samples/000000.mp4 talking.mp4
 cp samples/000000.mp4 talk.mp4
+ffmpeg -v error -i samples/000002.mp4 -i samples/000003.mp4 -filter_complex '[0:v][1:v]hstack[v]' -map '[v]' -map 0:a two.mp4
 mkdir talks
 cp samples/000001.mp4 samples/000002.mp4 talks
 cp samples/000000.mp4 clip.mp4
