@@ -63,7 +63,7 @@ wanted() {
 # system NAME SEED PARTS MODEL: from the common projectors
 system() {
     wanted "$1" || return 0
-    config "$1" "$out/start/best" "$4" "$2" "\"name\": \"adapters\", \"train\": [$3], \"steps\": $steps, \"batch\": 8,
+    config "$1" "$out/start/best" "$4" "$2" "\"name\": \"adapters\", \"train\": [$3], \"steps\": $steps, \"batch\": $batch,
    \"rate\": 1e-3, \"warmup\": 0.05, \"decay\": 0.1, \"clip\": 10, \"final_rate\": 0, \"load_balance\": 0.01, \"task_share\": [0, 0, 1]"
     run "$1"
 }
