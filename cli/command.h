@@ -8,6 +8,7 @@
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_transcribe(int argc, char **argv);
+int command_live(int argc, char **argv);
 int command_prepare(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_evaluate(int argc, char **argv);

@@ -20,6 +20,7 @@ static const struct {
     const char *summary;
 } commands[] = {
     {"transcribe", command_transcribe, "the words of clips, at any rate (sound, lips or both)"},
+    {"live", command_live, "what a camera and a microphone take in, as text while it is said"},
     {"evaluate", command_evaluate, "word error rates on a manifest, per task, rate and noise"},
     {"bench", command_bench, "what each rate costs on this machine, and what it is worth"},
     {"compare", command_compare, "whether two evaluations differ by more than chance"},

@@ -427,6 +427,33 @@ int session_rates(const struct session *s, enum task task, int (*pairs)[2], stru
     return count;
 }
 
+int session_stream(struct session *s, struct stream_options *out, int face, struct error *err)
+{
+    const struct recognizer_config *model = &s->recognizer->config;
+    struct stream_options o = {.automatic = s->automatic, .beam = s->beam, .face = face};
+    int pairs[SESSION_MAX_RUNS][2];
+    for (int task = 0; task < TASK_COUNT; task++)
+        if (s->tasks[task])
+            o.task = (enum task)task;
+    o.sound = model->has_audio && (s->automatic || task_hears(o.task));
+    o.pictures = model->has_video && (s->automatic || task_sees(o.task));
+    if (s->auto_rate) {
+        o.pace = &s->pace;
+        o.limits = s->limits;
+    } else {
+        const enum task widest = !s->automatic ? o.task
+                                 : o.sound     ? (o.pictures ? TASK_AVSR : TASK_ASR)
+                                               : TASK_VSR;
+        int count = session_rates(s, widest, pairs, err);
+        if (count < 0)
+            return count;
+        o.audio_rate = pairs[0][0];
+        o.video_rate = pairs[0][1];
+    }
+    *out = o;
+    return 0;
+}
+
 struct pace_request session_request(const struct session *s, enum task task)
 {
     return (struct pace_request){.task = task,

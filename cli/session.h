@@ -7,7 +7,7 @@
 
 #include "decode/pace_measure.h"
 #include "decode/pace_run.h"
-#include "decode/transcriber.h"
+#include "decode/stream.h"
 #include "media/noise.h"
 
 #include <getopt.h>
@@ -99,6 +99,10 @@ void session_close(struct session *s);
    ERROR_UNSUPPORTED, naming model and rates. */
 int session_rates(const struct session *s, enum task task, int (*pairs)[2], struct error *err);
 #define SESSION_MAX_RUNS (SESSION_MAX_PAIRS + 1) /* pairs that it gives at most */
+
+/* What a stream is to be: all that is asked for as far as the model can take it. face: the number
+   asked for; 0: the one who speaks. */
+int session_stream(struct session *s, struct stream_options *out, int face, struct error *err);
 
 /* A clip for pace_run, at rates that are free. */
 struct pace_request session_request(const struct session *s, enum task task);

@@ -153,39 +153,12 @@ static int on_progress(void *arg, double seconds, double total)
     return interrupted();
 }
 
-static int set_stream(struct stream_options *out, struct transcribe *t, struct error *err)
-{
-    struct session *s = &t->session;
-    struct stream_options o = {.automatic = s->automatic, .beam = s->beam, .face = t->face};
-    for (int task = 0; task < TASK_COUNT; task++)
-        if (s->tasks[task])
-            o.task = (enum task)task;
-    o.sound = s->recognizer->config.has_audio && (s->automatic || task_hears(o.task));
-    o.pictures = s->recognizer->config.has_video && (s->automatic || task_sees(o.task));
-    int pairs[SESSION_MAX_RUNS][2];
-    const enum task widest = !s->automatic ? o.task
-                             : o.sound     ? (o.pictures ? TASK_AVSR : TASK_ASR)
-                                           : TASK_VSR;
-    if (s->auto_rate) {
-        o.pace = &s->pace;
-        o.limits = s->limits;
-    } else {
-        int count = session_rates(s, widest, pairs, err);
-        if (count < 0)
-            return count;
-        o.audio_rate = pairs[0][0];
-        o.video_rate = pairs[0][1];
-    }
-    *out = o;
-    return 0;
-}
-
 static int read_media(struct transcribe *t, const struct input *input, struct error *err)
 {
     struct reading reading = {.t = t, .input = input};
     struct transcribe_options options = {
         .finder = t->finder, .utterance = on_utterance, .progress = on_progress, .arg = &reading};
-    int rc = set_stream(&options.stream, t, err);
+    int rc = session_stream(&t->session, &options.stream, t->face, err);
     rc = rc ? rc
             : transcribe_file(&t->session.transcriber, &reading.what, input->path, &options, err);
     if (rc && !strstr(err->message, input->path))

@@ -61,6 +61,7 @@ void stream_free(struct stream *s)
     for (int i = 0; i < s->done_count; i++)
         utterance_release(&s->done[i]);
     utterance_release(&s->held);
+    words_release(&s->read);
     endpoint_free(s->endpoint);
     voice_free(s->voice);
     faces_free(s->faces);
@@ -211,6 +212,11 @@ void stream_set_rates(struct stream *s, int audio_rate, int video_rate)
 {
     s->options.audio_rate = audio_rate;
     s->options.video_rate = video_rate;
+}
+
+void stream_set_limits(struct stream *s, const struct pace_limits *limits)
+{
+    s->options.limits = *limits;
 }
 
 bool stream_ready(const struct stream *s)

@@ -58,6 +58,7 @@ int stream_finish(struct stream *s, struct error *err); /* no more comes */
 
 /* From the next span on. */
 void stream_set_rates(struct stream *s, int audio_rate, int video_rate);
+void stream_set_limits(struct stream *s, const struct pace_limits *limits);
 
 bool stream_ready(const struct stream *s); /* a span waits to be decoded */
 /* One span of each stream that has one; the transcriber's other contents are gone. */
@@ -66,7 +67,9 @@ int streams_decode(struct transcriber *t, struct stream *const *streams, int cou
 bool stream_pop(struct stream *s, struct utterance *u); /* released by the caller */
 
 /* What the utterance that is not over says so far; 0 words: nothing. Costs as much as decoding it.
- */
+   Words at its beginning that the reading before had too are settled (u->settled): local agreement
+   of two readings (Liu et al. 2020, "Low-latency sequence-to-sequence speech recognition and
+   translation by partial hypothesis selection", section 2.2). */
 int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u, struct error *err);
 
 double stream_seconds(const struct stream *s); /* of media that was looked at */

@@ -37,6 +37,8 @@ struct stream {
     struct endpoint_span *spans; /* to be decoded */
     int64_t span_count, span_room;
     struct utterance held; /* shares words with what comes, where held_back */
+    struct words read;     /* what stream_partial said last, */
+    double read_from;      /* of the utterance that begins there */
     struct utterance *done;
     int64_t done_count, done_room;
 };

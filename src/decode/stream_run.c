@@ -316,6 +316,24 @@ int streams_decode(struct transcriber *t, struct stream *const *streams, int cou
     return rc;
 }
 
+/* How many words two readings of an utterance begin with alike; the new one is kept. */
+static int settle(struct stream *s, struct utterance *u, struct error *err)
+{
+    const int known = s->read_from == u->start ? s->read.count : 0;
+    const struct word *before = s->read.list, *now = u->words.list;
+    u->settled = 0;
+    while (u->settled < known && u->settled < u->words.count &&
+           !strcmp(before[u->settled].text, now[u->settled].text))
+        u->settled++;
+    words_clear(&s->read);
+    s->read_from = u->start;
+    int rc = 0;
+    for (int i = 0; !rc && i < u->words.count; i++)
+        rc = words_add(&s->read, now[i].text, strlen(now[i].text), now[i].start, now[i].end,
+                       now[i].confidence, err);
+    return rc;
+}
+
 int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u, struct error *err)
 {
     struct endpoint_span span;
@@ -330,6 +348,9 @@ int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u,
     int rc = prepare(&piece, s, &span, err);
     rc = rc ? rc : decode(t, &piece, 1, err);
     rc = rc ? rc : fill(u, &piece, err);
+    rc = rc ? rc : settle(s, u, err);
+    if (rc)
+        utterance_release(u);
     piece_release(&piece);
     return rc;
 }

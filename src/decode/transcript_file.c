@@ -165,7 +165,7 @@ static json_t *n_best_json(const struct utterance *u)
     return list;
 }
 
-static int write_json(const struct transcript_file *f, const struct utterance *u, struct error *err)
+json_t *utterance_json(const struct utterance *u, struct error *err)
 {
     char *text = words_text(&u->words);
     json_t *o =
@@ -180,14 +180,21 @@ static int write_json(const struct transcript_file *f, const struct utterance *u
                          (json_int_t)u->media_tokens, "encode_seconds", number(u->encode_seconds),
                          "decode_seconds", number(u->decode_seconds))
              : NULL;
-    int rc = o ? 0 : error_set(err, ERROR_MEMORY, "out of memory");
-    if (o) {
-        fputs(f->count > 1 ? ",\n" : "\n", f->to);
-        json_dumpf(o, f->to, JSON_REAL_PRECISION(10)); /* 12 hours to 0.1 ms: 9 digits */
-    }
-    json_decref(o);
     memory_free(text);
-    return rc;
+    if (!o)
+        error_set(err, ERROR_MEMORY, "out of memory");
+    return o;
+}
+
+static int write_json(const struct transcript_file *f, const struct utterance *u, struct error *err)
+{
+    json_t *o = utterance_json(u, err);
+    if (!o)
+        return err->code;
+    fputs(f->count > 1 ? ",\n" : "\n", f->to);
+    json_dumpf(o, f->to, JSON_REAL_PRECISION(10)); /* 12 hours to 0.1 ms: 9 digits */
+    json_decref(o);
+    return 0;
 }
 
 /* ---- the file ---------------------------------------------------------------------------- */

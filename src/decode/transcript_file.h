@@ -27,6 +27,7 @@
 #include "decode/utterance.h"
 #include "text/subtitle.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 enum transcript_format {
@@ -55,6 +56,8 @@ void transcript_file_begin(struct transcript_file *f, enum transcript_format for
 int transcript_file_add(struct transcript_file *f, const struct utterance *u, struct error *err);
 /* Writes what is left; a file is whole only behind this. */
 int transcript_file_end(struct transcript_file *f, struct error *err);
+/* An utterance as the json format has it; NULL: no memory. */
+json_t *utterance_json(const struct utterance *u, struct error *err);
 void transcript_file_release(struct transcript_file *f); /* also fine on a zeroed struct */
 
 #endif

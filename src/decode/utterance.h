@@ -36,6 +36,7 @@ struct utterance {
     int64_t media_tokens;                  /* that the LLM read of sound and pictures */
     double encode_seconds, decode_seconds; /* it took */
     bool late;                             /* more than its limits allow (decode/pace_run) */
+    int settled; /* while it goes on: words at its beginning that will hardly change */
 };
 
 /* "drowned", "no_face", ..; NULL where nothing is to say. */

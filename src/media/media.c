@@ -10,6 +10,7 @@
  */
 #include "media/media.h"
 #include "base/memory.h"
+#include "media/device.h"
 #include "media/pictures.h"
 #include "media/sound.h"
 #include "media/source.h"
@@ -20,12 +21,14 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/intreadwrite.h>
+#include <libavutil/time.h>
 
 #define MAX_SECONDS (12 * 3600)
 #define MAX_GAP_US (600 * (int64_t)1000000) /* a larger jump of the time stamps is damage */
 #define MAX_TIME_US ((int64_t)1 << 60)
 #define MAX_BOXES 100000
 #define MAX_LAST_US 10000000 /* the longest that a last picture is held */
+#define DEVICE_WAIT_US 4000  /* between two looks at a device that has nothing */
 
 struct stream {
     AVStream *stream;
@@ -45,8 +48,11 @@ struct media {
     struct stream sound_stream, picture_stream;
     struct sound sound;
     struct pictures pictures;
-    int64_t zero_us; /* the common clock's zero, in the file's time */
-    bool limited;    /* the caller set the limit: reaching it is no error */
+    int64_t zero_us;         /* the common clock's zero, in the file's time */
+    bool limited;            /* the caller set the limit: reaching it is no error */
+    const char *device;      /* its kind; NULL: a file or pipe */
+    bool (*stop)(void *arg); /* device */
+    void *arg;
     bool drained;    /* the container is at its end, and the decoders know */
     int64_t damaged; /* packets that could not be decoded */
 };
@@ -105,6 +111,25 @@ static int check_complete(const struct media *m, struct error *err)
     return 0;
 }
 
+static int open_file(struct media *m, struct error *err)
+{
+    m->format->pb = m->source.io;
+    m->format->flags |= AVFMT_FLAG_CUSTOM_IO;
+    m->format->protocol_whitelist = av_strdup("none");
+    int rc = avformat_open_input(&m->format, "", NULL, NULL);
+    if (rc >= 0)
+        return 0;
+    uint8_t head[8] = {0};
+    source_peek(&m->source, head, 8, 0);
+    if (memcmp(head + 4, "ftyp", 4) == 0)
+        return fail(m, rc,
+                    "an mp4 that is cut short or damaged, its index (moov) cannot be read; "
+                    "copy or record it again",
+                    err);
+    return fail(m, rc,
+                "not a media file; expected sound or video such as mp4, mkv, webm, wav, flac", err);
+}
+
 static int open_container(struct media *m, struct error *err)
 {
     m->format = avformat_alloc_context();
@@ -112,22 +137,9 @@ static int open_container(struct media *m, struct error *err)
     m->frame = av_frame_alloc();
     if (!m->format || !m->packet || !m->frame)
         return fail(m, AVERROR(ENOMEM), "", err);
-    m->format->pb = m->source.io;
-    m->format->flags |= AVFMT_FLAG_CUSTOM_IO;
-    m->format->protocol_whitelist = av_strdup("none");
-    int rc = avformat_open_input(&m->format, "", NULL, NULL);
-    if (rc < 0) {
-        uint8_t head[8] = {0};
-        source_peek(&m->source, head, 8, 0);
-        if (memcmp(head + 4, "ftyp", 4) == 0)
-            return fail(m, rc,
-                        "an mp4 that is cut short or damaged, its index (moov) cannot be read; "
-                        "copy or record it again",
-                        err);
-        return fail(m, rc,
-                    "not a media file; expected sound or video such as mp4, mkv, webm, wav, flac",
-                    err);
-    }
+    int rc = m->device ? device_open(&m->format, m->device, m->path, err) : open_file(m, err);
+    if (rc)
+        return rc;
     rc = avformat_find_stream_info(m->format, NULL);
     return rc < 0 ? fail(m, rc, "no stream in it can be understood", err) : 0;
 }
@@ -232,16 +244,21 @@ int media_open(struct media **out, const char *path, const struct media_options 
     struct media *m = memory_new(1, sizeof *m);
     if (!m)
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    options = options ? options : &everything;
     m->source.fd = -1;
-    m->path = memory_strdup(strcmp(path, "-") == 0 ? "standard input" : path);
-    int rc = m->path ? source_open(&m->source, path, err)
-                     : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
-    if (rc == 0)
+    m->device = options->device;
+    m->stop = options->stop;
+    m->arg = options->arg;
+    m->path = memory_strdup(!m->device && strcmp(path, "-") == 0 ? "standard input" : path);
+    int rc = m->path ? 0 : error_set(err, ERROR_MEMORY, "%s: out of memory", path);
+    if (rc == 0 && !m->device)
+        rc = source_open(&m->source, path, err);
+    if (rc == 0 && !m->device)
         rc = check_complete(m, err);
     if (rc == 0)
         rc = open_container(m, err);
     if (rc == 0)
-        rc = open_streams(m, options ? options : &everything, err);
+        rc = open_streams(m, options, err);
     if (rc) {
         media_close(m);
         return rc;
@@ -364,9 +381,13 @@ static void send_packet(struct media *m, struct stream *s, const AVPacket *packe
 
 static int take_packet(struct media *m, struct error *err)
 {
-    int rc = av_read_frame(m->format, m->packet);
-    if (rc == AVERROR(EAGAIN))
+    const bool stop = m->stop && m->stop(m->arg);
+    int rc = stop ? AVERROR_EOF : av_read_frame(m->format, m->packet);
+    if (rc == AVERROR(EAGAIN)) {
+        if (m->device)
+            av_usleep(DEVICE_WAIT_US);
         return 0;
+    }
     if (rc < 0) {
         if (m->source.error || rc == AVERROR(ENOMEM))
             return fail(m, rc, "", err);
@@ -452,6 +473,16 @@ int media_read(struct media *m, struct media_chunk *chunk, struct error *err)
         if (rc == 0)
             return at_end(m, err);
     }
+}
+
+int64_t media_zero(const struct media *m)
+{
+    return m->zero_us;
+}
+
+void media_set_zero(struct media *m, int64_t zero_us)
+{
+    m->zero_us = zero_us;
 }
 
 const char *media_ffmpeg_version(void)

@@ -33,6 +33,10 @@ struct media; /* opaque */
 struct media_options {
     bool no_sound, no_pictures; /* leave the stream out: it costs nothing then */
     double max_seconds;         /* stop there, without an error; 0: to the end (at most 12 hours) */
+    const char
+        *device; /* the path is a name of a device of this kind (media/device.h); NULL: not */
+    bool (*stop)(void *arg); /* asked before each packet: true is the end; NULL: not asked */
+    void *arg;
 };
 
 struct media_info {
@@ -66,5 +70,10 @@ struct media_info media_info(const struct media *m);
    file; within a kind the starts are contiguous from 0. */
 int media_read(struct media *m, struct media_chunk *chunk, struct error *err);
 void media_close(struct media *m); /* NULL is fine */
+
+/* The time of the clock's zero, microseconds: in a file, in its own; of a device, in the Unix epoch
+   (media/live puts two of them on one clock: set before the first media_read). */
+int64_t media_zero(const struct media *m);
+void media_set_zero(struct media *m, int64_t zero_us);
 
 #endif
