@@ -9,6 +9,7 @@
 #include "media/live.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -241,6 +242,7 @@ static int run(struct live_command *c, struct error *err)
     }
     live_view_init(&c->view, c->json, s->quiet);
     c->state.latency = &c->latency;
+    c->state.level = -100;
     int rc = find_devices(c, err);
     rc = rc ? rc : session_open(s, err);
     rc = rc ? rc : face_finder_open(&c->finder, err);
@@ -325,6 +327,9 @@ int command_live(int argc, char **argv)
     struct live_command c = {0};
     struct error err = {0};
     bool help = false;
+    const int cores = omp_get_num_procs();
+    if (cores > 1 && omp_get_max_threads() == cores)
+        omp_set_num_threads(cores - 1); /* one for the camera, and whatever else runs */
     session_init(&c.session);
     int rc = read_arguments(&c, argc, argv, &help);
     if (help)
