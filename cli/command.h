@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 
+#include <stdatomic.h>
+
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_transcribe(int argc, char **argv);
@@ -34,5 +36,6 @@ int option_number(double *value, const char *text);
    ends the program. */
 void interrupt_install(void);
 int interrupted(void);
+const atomic_bool *interrupt_flag(void); /* the same as a flag */
 
 #endif

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,12 +36,12 @@ static const struct {
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
-static volatile sig_atomic_t interrupts;
+static atomic_bool stopping;
 
 static void on_interrupt(int signal)
 {
     (void)signal;
-    if (interrupts++)
+    if (atomic_exchange(&stopping, true))
         _exit(130);
 }
 
@@ -53,7 +54,12 @@ void interrupt_install(void)
 
 int interrupted(void)
 {
-    return interrupts != 0;
+    return atomic_load(&stopping);
+}
+
+const atomic_bool *interrupt_flag(void)
+{
+    return &stopping;
 }
 
 int command_failed(const struct error *err)

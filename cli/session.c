@@ -370,6 +370,7 @@ int session_open(struct session *s, struct error *err)
     enum precision precision = s->f32 ? PRECISION_F32 : PRECISION_BF16;
     if (!rc)
         rc = transcriber_init(&s->transcriber, s->recognizer, &device_cpu, precision, err);
+    s->transcriber.compute.cancelled = interrupt_flag();
     if (!rc && noisy)
         rc = noise_load(&s->noise, s->noise_path, err);
     if (!rc) {

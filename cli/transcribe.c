@@ -27,8 +27,10 @@ static const char help_text[] =
     "  mome transcribe two.mp4 --face 2            the lips of the second face\n\n"
     "  -f, --format F,...  of what is written: txt (a line for each utterance), srt, vtt, lrc, "
     "tsv\n"
-    "                   (subtitles of at most 2 lines of 42 characters), json (everything: word\n"
-    "                   times and confidences, alternatives, tokens, seconds). Default: txt\n"
+    "                   (subtitles of at most 2 lines of 42 characters; srt and vtt name the\n"
+    "                   face once a second one speaks), json (everything: word times and\n"
+    "                   confidences, alternatives, face, tokens, seconds, use of experts).\n"
+    "                   Default: txt\n"
     "  -o, --output-dir DIR  write each file's transcripts there, as NAME.srt, NAME.json, ...;\n"
     "                   those of a folder keep their place below it\n"
     "  --beside         write them beside each file; without either they go to standard output,\n"
@@ -69,6 +71,17 @@ void transcribe_print(const struct transcribe *t, const char *path, const char *
         printf("%s\n", text);
 }
 
+void transcribe_say_pace(const struct transcribe *t, const char *path, const char *what,
+                         const int rates[2], double seconds, bool late)
+{
+    char rate[SESSION_NAME], text[128];
+    session_rate_name(rate, rates[0], rates[1]);
+    snprintf(text, sizeof text, "%s, rate %s: %.0f ms%s", what,
+             rates[0] || rates[1] ? rate : "by segment", 1e3 * seconds,
+             late ? ", more than is allowed" : "");
+    transcribe_remark(t, path, text);
+}
+
 /* What was said in a file as it is found. */
 struct reading {
     struct transcribe *t;
@@ -107,18 +120,17 @@ static void say_fallback(const struct transcribe *t, const struct input *input,
     transcribe_remark(t, input->path, text);
 }
 
-/* What rates were chosen and what that took, and whether it was too much. */
+/* The same of an utterance. */
 static void say_pace(const struct transcribe *t, const struct input *input,
                      const struct utterance *u)
 {
-    char rate[SESSION_NAME], text[128];
+    char what[64];
+    const int rates[2] = {u->audio_rate, u->video_rate};
     if (!t->session.auto_rate)
         return;
-    session_rate_name(rate, u->audio_rate, u->video_rate);
-    snprintf(text, sizeof text, "%.1f s: %s, rate %s: %.0f ms%s", u->start, task_name(u->task),
-             rate, 1e3 * (u->encode_seconds + u->decode_seconds),
-             u->late ? ", more than is allowed" : "");
-    transcribe_remark(t, input->path, text);
+    snprintf(what, sizeof what, "%.1f s: %s", u->start, task_name(u->task));
+    transcribe_say_pace(t, input->path, what, rates, u->encode_seconds + u->decode_seconds,
+                        u->late);
 }
 
 /* Says once which stream a file lacks that the model could take. */
@@ -237,7 +249,7 @@ static int transcribe_inputs(struct transcribe *t, struct error *err)
         failures += command_failed(err);
     }
     if (t->json) {
-        json_dumpf(t->json, stdout, JSON_INDENT(2));
+        json_dumpf(t->json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
         putchar('\n');
     }
     return failures ? EXIT_FAILED : EXIT_GOOD;

@@ -30,6 +30,10 @@ struct transcribe {
 void transcribe_remark(const struct transcribe *t, const char *path, const char *text);
 /* A line of what was said in a file, which it names where there are several. */
 void transcribe_print(const struct transcribe *t, const char *path, const char *text);
+/* What rates were chosen for something and what it took, and whether that was too much; rates 0, 0:
+   they differ between its segments. */
+void transcribe_say_pace(const struct transcribe *t, const char *path, const char *what,
+                         const int rates[2], double seconds, bool late);
 /* All that is asked of a file, taken as one clip. */
 int transcribe_clip(struct transcribe *t, const char *path, struct error *err);
 

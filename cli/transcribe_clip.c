@@ -41,21 +41,9 @@ static json_t *hypotheses_json(const struct transcript *out)
 {
     json_t *list = json_array();
     for (int i = 0; i < out->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "text", out->texts[i], "score",
-                                              out->hypotheses[i].score, "log_probability",
+        json_array_append_new(list, json_pack("{s:o, s:f, s:f}", "text", text_json(out->texts[i]),
+                                              "score", out->hypotheses[i].score, "log_probability",
                                               out->hypotheses[i].log_probability));
-    return list;
-}
-
-static json_t *words_json(const struct words *words)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < words->count; i++) {
-        const struct word *w = &words->list[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:f, s:f, s:f}", "word", w->text, "start", w->start,
-                                        "end", w->end, "confidence", w->confidence));
-    }
     return list;
 }
 
@@ -93,10 +81,10 @@ static json_t *row_json(const char *path, const struct clip *clip, enum task tas
                         const int rates[2], double snr, double encode, const struct transcript *out)
 {
     json_t *o =
-        json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o}", "file", text_json(path), "task",
+        json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "file", text_json(path), "task",
                   task_name(task), "audio_rate", rate_json(rates[0]), "video_rate",
                   rate_json(rates[1]), "snr_db", isfinite(snr) ? json_real(snr) : json_null(),
-                  "text", out->text, "words", words_json(&out->words));
+                  "text", text_json(out->text), "words", words_json(&out->words));
     json_object_update_new(o, json_pack("{s:f, s:I, s:I, s:f, s:f, s:o}", "score", out->score,
                                         "prompt_tokens", (json_int_t)out->prompt_tokens,
                                         "media_tokens", (json_int_t)out->media_tokens,
@@ -130,18 +118,6 @@ static void print_one(struct transcribe *t, const char *path, const struct clip 
         printf("  %8.3f  %s\n", out->hypotheses[i].score, out->texts[i]);
 }
 
-/* What was chosen and what it took, and whether that was too much. */
-static void say_pace(const struct transcribe *t, const char *path, enum task task,
-                     const int rates[2], const struct paced *paced)
-{
-    char rate[SESSION_NAME], text[128];
-    session_rate_name(rate, rates[0], rates[1]);
-    snprintf(text, sizeof text, "%s, rate %s: %.0f ms%s", task_name(task),
-             rates[0] || rates[1] ? rate : "by segment", 1e3 * paced->seconds,
-             paced->late ? ", more than is allowed" : "");
-    transcribe_remark(t, path, text);
-}
-
 /* At rates that choose themselves. */
 static int run_paced(struct transcribe *t, const char *path, const struct clip *clip,
                      enum task task, double snr, struct error *err)
@@ -163,7 +139,7 @@ static int run_paced(struct transcribe *t, const char *path, const struct clip *
             task = plan->task;
     }
     print_one(t, path, clip, task, rates, snr, paced.encode_seconds, &paced.transcript, &paced);
-    say_pace(t, path, task, rates, &paced);
+    transcribe_say_pace(t, path, task_name(task), rates, paced.seconds, paced.late);
     paced_release(&paced);
     return 0;
 }

@@ -182,6 +182,10 @@ typedef struct mome_result {
     int face;                   /* whose lips: the nth of the shot; 0: nobody's */
     int64_t media_tokens;       /* that the language model read of sound and pictures */
     double encode_seconds, decode_seconds;
+    /* [expert_layers, expert_count]: of the choices that the router of each layer made for those
+       tokens, the share that fell on each of its experts; NULL where there are none to choose. */
+    const double *expert_share;
+    size_t expert_layers, expert_count;
 } mome_result;
 
 /* The next utterance that is over, decoded by this call unless it was before; NULL: none yet, or an

@@ -22,6 +22,7 @@ struct api_result {
     char *text;
     mome_word *words;
     mome_alternative *alternatives;
+    double *expert_share;
 };
 
 /* The last picture, until it is known how long it was shown. */

@@ -19,6 +19,7 @@ void api_result_release(struct api_result *r)
     memory_free(r->text);
     memory_free(r->words);
     memory_free(r->alternatives);
+    memory_free(r->expert_share);
     *r = (struct api_result){0};
 }
 
@@ -31,6 +32,7 @@ static void show_lists(struct api_result *r)
     }
     for (int i = 0; i < u->n_best_count; i++)
         r->alternatives[i] = (mome_alternative){u->n_best[i].text, u->n_best[i].score};
+    expert_slots_share(r->expert_share, &u->experts);
 }
 
 int api_result_set(struct api_result *r, struct utterance *u, bool final, struct error *err)
@@ -42,7 +44,9 @@ int api_result_set(struct api_result *r, struct utterance *u, bool final, struct
     r->text = words_text(&u->words);
     r->words = memory_new((size_t)u->words.count + 1, sizeof *r->words);
     r->alternatives = memory_new((size_t)u->n_best_count + 1, sizeof *r->alternatives);
-    if (!r->text || !r->words || !r->alternatives) {
+    r->expert_share = memory_new((size_t)u->experts.layers * (size_t)u->experts.routed + 1,
+                                 sizeof *r->expert_share);
+    if (!r->text || !r->words || !r->alternatives || !r->expert_share) {
         api_result_release(r);
         return error_set(err, ERROR_MEMORY, "out of memory");
     }
@@ -64,6 +68,9 @@ int api_result_set(struct api_result *r, struct utterance *u, bool final, struct
         .media_tokens = u->media_tokens,
         .encode_seconds = u->encode_seconds,
         .decode_seconds = u->decode_seconds,
+        .expert_share = u->experts.count ? r->expert_share : NULL,
+        .expert_layers = (size_t)u->experts.layers,
+        .expert_count = (size_t)u->experts.routed,
     };
     return 0;
 }

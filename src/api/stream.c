@@ -98,6 +98,7 @@ int mome_stream_open(mome_stream **stream, mome_model *model, const mome_stream_
         mome_stream_close(s);
         return api_failed(&err);
     }
+    s->transcriber.compute.cancelled = &s->cancelled;
     *stream = s;
     return MOME_OK;
 }
@@ -349,6 +350,7 @@ int mome_streams_decode(mome_stream *const *streams, size_t count)
 {
     struct error err = {0};
     struct stream **inner = memory_new(count + 1, sizeof *inner);
+    struct transcriber *transcriber = NULL; /* of the first that takes part */
     int n = 0, ready = 0, rc = inner ? 0 : error_set(&err, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; !rc && i < count; i++) {
         if (streams[i]->model != streams[0]->model)
@@ -356,12 +358,13 @@ int mome_streams_decode(mome_stream *const *streams, size_t count)
         else if (repeats(streams, i))
             rc = error_set(&err, ERROR_USAGE, "mome_streams_decode: a stream is there twice");
         else if (streams[i]->stream && !begin(streams[i], &err)) {
+            transcriber = transcriber ? transcriber : &streams[i]->transcriber;
             inner[n++] = streams[i]->stream;
             ready += stream_ready(streams[i]->stream);
         }
     }
     if (!rc && ready)
-        rc = streams_decode(&streams[0]->transcriber, inner, n, &err);
+        rc = streams_decode(transcriber, inner, n, &err);
     memory_free(inner);
     return rc ? api_failed(&err) : ready;
 }

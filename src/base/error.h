@@ -17,7 +17,7 @@ enum error_code {
     ERROR_UNSUPPORTED = -6, /* valid, but not something this build can do */
     ERROR_NO_STREAM = -7,   /* media without the stream that the task needs */
     ERROR_NO_FACE = -8,     /* pictures without a face */
-    ERROR_CANCELLED = -9,   /* the caller's call-back said stop */
+    ERROR_CANCELLED = -9,   /* the caller's call-back, or its flag, said stop */
 };
 
 struct error {

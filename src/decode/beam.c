@@ -413,7 +413,8 @@ static int run(struct batch *b, struct recognizer *r, struct compute *c, struct 
 {
     for (;;) {
         double begin = clock_seconds();
-        int rc = step_all(b, logits, err);
+        int rc = compute_check(c, err);
+        rc = rc ? rc : step_all(b, logits, err);
         int live = place(b);
         if (rc || !live)
             return rc;
@@ -435,8 +436,12 @@ static struct tensor *prefill(struct batch *b, struct recognizer *r, struct comp
     int32_t *last = arena_alloc(c->arena, (size_t)b->count * sizeof *last);
     recognizer_prefill(r, c, audio_states, video_states, requests, b->count, &b->cache, &filled);
     double seconds = clock_seconds() - begin;
+    const int active = r->config.mome.active;
     for (int i = 0; i < b->count; i++) {
         struct span rows = filled.spans[i];
+        struct expert_slots *experts = &b->found[i].experts;
+        expert_slots_choose(experts, filled.chosen, filled.tokens, active, filled.audio[i]);
+        expert_slots_choose(experts, filled.chosen, filled.tokens, active, filled.video[i]);
         last[i] = (int32_t)(rows.start + rows.length - 1);
         b->found[i].prompt_tokens = b->cache.slot[i].length;
         b->found[i].prefill_seconds =
@@ -513,6 +518,8 @@ static int batch_init(struct batch *b, const struct recognizer *r, const struct 
         rc = search_init(&b->searches[i], options, r->tokens.eos, err);
         if (!rc)
             b->searches[i].slots[0] = i;
+        if (!rc)
+            rc = expert_slots_init(&b->found[i].experts, r->mome.count, r->config.mome.routed, err);
     }
     return rc ? rc
               : recognizer_cache_init(r, &b->cache, (int)slots, rows + options->max_tokens + 1,
@@ -561,6 +568,7 @@ void found_release(struct found *f)
     for (int i = 0; i < f->count; i++)
         hypothesis_release(&f->hypotheses[i]);
     memory_free(f->hypotheses);
+    expert_slots_release(&f->experts);
     *f = (struct found){0};
 }
 

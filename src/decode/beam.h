@@ -22,6 +22,7 @@
 #define DECODE_BEAM_H
 
 #include "models/ctc_head.h"
+#include "nn/expert_slots.h"
 
 enum { BEAM_CTC_TOKENS = 24, BEAM_CTC_ROWS = 6 };
 
@@ -48,13 +49,14 @@ struct found {
     int64_t prompt_tokens;         /* rows that went through the LLM before the first new token */
     int64_t ctc_rows;              /* projected tokens that CTC read */
     int64_t step_rows, step_keys;  /* rows after that, and the keys that they saw, added up */
+    struct expert_slots experts;   /* of the rows of sound and pictures */
     double
         seconds; /* of the whole batch's: by its rows in the prefill, by its beams in the steps */
     double prefill_seconds; /* of them */
 };
 
 /* found[count], released by found_release; nothing to release where it fails. ctc NULL: the LLM
-   alone. Uses c->arena and rewinds it. */
+   alone. Uses c->arena and rewinds it. Each step looks whether c->cancelled was set. */
 int beam_search(struct found *found, struct recognizer *r, struct compute *c,
                 struct tensor *audio_states, struct tensor *video_states,
                 const struct request *requests, int count, const struct ctc_head *ctc,

@@ -206,6 +206,7 @@ static int add_transcript(struct run *run, struct transcript *one, double start,
     one->ctc_rows += sum.ctc_rows;
     one->step_rows += sum.step_rows;
     one->keys += sum.keys;
+    expert_slots_join(&one->experts, &sum.experts);
     one->decode_seconds += sum.decode_seconds;
     one->prefill_seconds += sum.prefill_seconds;
     transcript_release(&sum);

@@ -130,11 +130,13 @@ static int fill(struct utterance *u, struct piece *p, struct error *err)
         .face = task_sees(p->job.task) ? p->clip.face : 0,
         .words = p->out.words,
         .media_tokens = p->out.media_tokens,
+        .experts = p->out.experts,
         .encode_seconds = p->encode_seconds,
         .decode_seconds = p->out.decode_seconds,
         .late = p->late,
     };
     p->out.words = (struct words){0};
+    p->out.experts = (struct expert_slots){0};
     words_shift(&u->words, start);
     return take_n_best(u, &p->out, err);
 }

@@ -254,7 +254,8 @@ int transcriber_add(struct transcriber *t, const struct clip *clip, enum task ta
     if (!rc)
         rc = cut(t, &l, clip, task, err);
     for (int i = 0; !rc && i < l.segments; i++) {
-        if (l.audio)
+        rc = compute_check(&t->compute, err);
+        if (!rc && l.audio)
             rc = encode_audio(t, &l, i, clip, err);
         if (!rc && l.video)
             encode_video(t, &l, i, clip);

@@ -10,6 +10,9 @@
  * A clip longer than the encoders take at once is cut into segments (features/segment.h), whose
  * words are joined (decode/join.h); each word gets its time (decode/align.h).
  *
+ * Where compute.cancelled is set, from any thread, both end before the next segment or token with
+ * ERROR_CANCELLED.
+ *
  * The audio encoder's window:
  *     exact   as published: the log-mel of each segment is padded with silence to 2 * positions
  *             frames, and of the states the first max(samples / 320, 25) are kept (with pictures: 2
@@ -79,14 +82,15 @@ struct transcript {
     struct hypothesis *hypotheses; /* [count], of the last segment where there are several; owned */
     char **texts;                  /* [count], of the hypotheses; owned */
     int count;
-    double score;           /* sum over segments of the best scores */
-    int64_t prompt_tokens;  /* rows into the LLM before the first new token */
-    int64_t media_tokens;   /* of them from sound and pictures */
-    int64_t ctc_rows;       /* rows that CTC read */
-    int64_t step_rows;      /* rows after those of the prompt */
-    int64_t keys;           /* that all those rows saw, added up */
-    double decode_seconds;  /* projectors and LLM; of a batch, its share (decode/beam.h) */
-    double prefill_seconds; /* of them, projectors and the prompt */
+    double score;                /* sum over segments of the best scores */
+    int64_t prompt_tokens;       /* rows into the LLM before the first new token */
+    int64_t media_tokens;        /* of them from sound and pictures */
+    int64_t ctc_rows;            /* rows that CTC read */
+    int64_t step_rows;           /* rows after those of the prompt */
+    int64_t keys;                /* that all those rows saw, added up */
+    struct expert_slots experts; /* of the media tokens */
+    double decode_seconds;       /* projectors and LLM; of a batch, its share (decode/beam.h) */
+    double prefill_seconds;      /* of them, projectors and the prompt */
 };
 
 int transcriber_init(struct transcriber *t, struct recognizer *r, const struct device *device,

@@ -137,6 +137,7 @@ static int take_found(struct transcriber *t, struct transcript *out, struct foun
     out->ctc_rows += found->ctc_rows;
     out->step_rows += found->step_rows;
     out->keys += found->prompt_tokens * (found->prompt_tokens + 1) / 2 + found->step_keys;
+    expert_slots_join(&out->experts, &found->experts);
     out->decode_seconds += found->seconds;
     out->prefill_seconds += found->prefill_seconds;
     for (int i = 0; i < found->count; i++) {
@@ -262,5 +263,6 @@ void transcript_release(struct transcript *t)
     memory_free(t->texts);
     memory_free(t->text);
     words_release(&t->words);
+    expert_slots_release(&t->experts);
     *t = (struct transcript){0};
 }

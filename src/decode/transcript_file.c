@@ -113,6 +113,8 @@ static int write_cue(void *arg, const struct cue *cue, struct error *err)
     int rc = 0;
     f->count++;
     write_times(f, cue);
+    if (f->format == TRANSCRIPT_VTT && f->several && cue->speaker)
+        fprintf(f->to, "<v Face %d>", cue->speaker);
     for (int i = 0; !rc && i < cue->count; i++) {
         if (i)
             fputc(lines && i == cue->first_line ? '\n' : ' ', f->to);
@@ -133,27 +135,9 @@ static int write_line(const struct transcript_file *f, const struct utterance *u
     return rc;
 }
 
-/* To four places: times to 0.1 ms. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(round(1e4 * value) / 1e4) : json_null();
-}
-
 static json_t *or_null(bool there, int value)
 {
     return there ? json_integer(value) : json_null();
-}
-
-static json_t *words_json(const struct words *words)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < words->count; i++) {
-        const struct word *w = &words->list[i];
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "word", text_json(w->text),
-                                              "start", number(w->start), "end", number(w->end),
-                                              "confidence", number(w->confidence)));
-    }
-    return list;
 }
 
 static json_t *n_best_json(const struct utterance *u)
@@ -161,7 +145,26 @@ static json_t *n_best_json(const struct utterance *u)
     json_t *list = json_array();
     for (int i = 0; i < u->n_best_count; i++)
         json_array_append_new(list, json_pack("{s:o, s:o}", "text", text_json(u->n_best[i].text),
-                                              "score", number(u->n_best[i].score)));
+                                              "score", number_json(u->n_best[i].score)));
+    return list;
+}
+
+/* A list for each layer; null: the model has no experts to choose; NULL: no memory. */
+static json_t *experts_json(const struct expert_slots *experts)
+{
+    if (!experts->count)
+        return json_null();
+    const int count = experts->layers * experts->routed;
+    double *share = memory_new((size_t)count, sizeof *share);
+    json_t *list = share ? json_array() : NULL, *layer = NULL;
+    if (share)
+        expert_slots_share(share, experts);
+    for (int i = 0; share && i < count; i++) {
+        if (i % experts->routed == 0)
+            json_array_append_new(list, layer = json_array());
+        json_array_append_new(layer, number_json(share[i]));
+    }
+    memory_free(share);
     return list;
 }
 
@@ -170,15 +173,16 @@ json_t *utterance_json(const struct utterance *u, struct error *err)
     char *text = words_text(&u->words);
     json_t *o =
         text ? json_pack("{s:o, s:o, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
-                         "s:o}",
-                         "start", number(u->start), "end", number(u->end), "task",
+                         "s:o, s:o}",
+                         "start", number_json(u->start), "end", number_json(u->end), "task",
                          task_name(u->task), "fallback", fallback_name(u->fallback), "audio_rate",
                          or_null(u->audio_rate > 0, u->audio_rate), "video_rate",
                          or_null(u->video_rate > 0, u->video_rate), "face",
                          or_null(u->face > 0, u->face), "text", text_json(text), "words",
                          words_json(&u->words), "n_best", n_best_json(u), "media_tokens",
-                         (json_int_t)u->media_tokens, "encode_seconds", number(u->encode_seconds),
-                         "decode_seconds", number(u->decode_seconds))
+                         (json_int_t)u->media_tokens, "encode_seconds",
+                         number_json(u->encode_seconds), "decode_seconds",
+                         number_json(u->decode_seconds), "expert_share", experts_json(&u->experts))
              : NULL;
     memory_free(text);
     if (!o)
@@ -195,6 +199,41 @@ static int write_json(const struct transcript_file *f, const struct utterance *u
     json_dumpf(o, f->to, JSON_REAL_PRECISION(10)); /* 12 hours to 0.1 ms: 9 digits */
     json_decref(o);
     return 0;
+}
+
+/* ---- who speaks -------------------------------------------------------------------------- */
+
+/* Whether more than one face has spoken, with this one. */
+static void note_face(struct transcript_file *f, int face)
+{
+    f->several = f->several || (f->face && face && face != f->face);
+    f->face = face ? face : f->face;
+}
+
+/* The words with "Face 2:" before them, as one word that no line is broken in. */
+static int push_named(struct transcript_file *f, const struct utterance *u, struct error *err)
+{
+    struct words named = {0};
+    char name[32];
+    const int length = snprintf(name, sizeof name, "Face\xc2\xa0%d:", u->face);
+    const double start = u->words.list[0].start;
+    int rc = words_add(&named, name, (size_t)length, start, start, 1, err);
+    for (int i = 0; !rc && i < u->words.count; i++) {
+        const struct word *w = &u->words.list[i];
+        rc = words_add(&named, w->text, strlen(w->text), w->start, w->end, w->confidence, err);
+    }
+    rc = rc ? rc : subtitler_push(&f->subtitler, &named, u->face, err);
+    words_release(&named);
+    return rc;
+}
+
+static int push_cues(struct transcript_file *f, const struct utterance *u, struct error *err)
+{
+    const bool changes = u->face && u->face != f->face;
+    note_face(f, u->face);
+    if (f->format == TRANSCRIPT_SRT && f->several && changes && u->words.count)
+        return push_named(f, u, err);
+    return subtitler_push(&f->subtitler, &u->words, u->face, err);
 }
 
 /* ---- the file ---------------------------------------------------------------------------- */
@@ -220,7 +259,7 @@ void transcript_file_begin(struct transcript_file *f, enum transcript_format for
 int transcript_file_add(struct transcript_file *f, const struct utterance *u, struct error *err)
 {
     if (f->format != TRANSCRIPT_TXT && f->format != TRANSCRIPT_JSON)
-        return subtitler_push(&f->subtitler, &u->words, err);
+        return push_cues(f, u, err);
     f->count++;
     return f->format == TRANSCRIPT_TXT ? write_line(f, u, err) : write_json(f, u, err);
 }

@@ -10,9 +10,12 @@
  *           "audio_rate", "video_rate" (null: not used), "face" (null: nobody's), "text",
  *           "words": [{"word", "start", "end", "confidence"}, ..],
  *           "n_best": [{"text", "score"}, ..], "media_tokens", "encode_seconds",
- *           "decode_seconds"}, ..]}, an utterance a line
+ *           "decode_seconds", "expert_share" (of each layer's choices of experts, by expert; null:
+ *           there are none to choose)}, ..]}, an utterance a line
  *
- * srt, vtt, tsv and lrc hold cues (text/subtitle.h). Texts come from a model and may hold anything:
+ * srt, vtt, tsv and lrc hold cues (text/subtitle.h), each of one speaker. As soon as a second face
+ * (utterance.face) has spoken, vtt names the face in a voice span, "<v Face 2>", and srt, which has
+ * none, where it changes, "Face 2:". Texts come from a model and may hold anything:
  * what is not UTF-8 becomes U+FFFD, control characters become spaces, and what a format takes for a
  * sign of its own is written so that it is none:
  *
@@ -48,6 +51,8 @@ struct transcript_file {
     FILE *to; /* borrowed; whoever closes it sees whether all could be written */
     struct subtitler subtitler;
     int64_t count; /* cues or utterances so far */
+    int face;      /* the last that spoke; 0: none yet */
+    bool several;  /* more than one has */
 };
 
 /* Writes the head. media: what the file is about; json says it. The struct stays where it is. */

@@ -17,5 +17,6 @@ void utterance_release(struct utterance *u)
         memory_free(u->n_best[i].text);
     memory_free(u->n_best);
     words_release(&u->words);
+    expert_slots_release(&u->experts);
     *u = (struct utterance){0};
 }

@@ -5,6 +5,7 @@
 #ifndef DECODE_UTTERANCE_H
 #define DECODE_UTTERANCE_H
 
+#include "nn/expert_slots.h"
 #include "text/prompt.h"
 #include "text/words.h"
 
@@ -34,6 +35,7 @@ struct utterance {
     struct alternative *n_best; /* [n_best_count], best first; owned */
     int n_best_count;
     int64_t media_tokens;                  /* that the LLM read of sound and pictures */
+    struct expert_slots experts;           /* of the media tokens; owned */
     double encode_seconds, decode_seconds; /* it took */
     bool late;                             /* more than its limits allow (decode/pace_run) */
     int settled; /* while it goes on: words at its beginning that will hardly change */

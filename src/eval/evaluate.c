@@ -205,6 +205,12 @@ static int noisy_view(struct clip *view, const struct clip *clip, struct run *ru
     return 0;
 }
 
+/* What is not a clip's own fault. */
+static bool ends_run(int code)
+{
+    return code == ERROR_MEMORY || code == ERROR_CANCELLED;
+}
+
 /* Loads what conditions [from, to) need, each input once. A clip that cannot serve a task is told
    in the note: the first reason, unless there is one. */
 static int load_inputs(struct run *run, const struct clip *clip, int from, int to, char *note,
@@ -224,7 +230,7 @@ static int load_inputs(struct run *run, const struct clip *clip, int from, int t
         if (!rc)
             rc = transcriber_add(run->t, &view, condition_of(run, i)->task, err);
         run->loaded[i] = rc;
-        if (rc == ERROR_MEMORY)
+        if (ends_run(rc))
             return rc;
         if (rc < 0 && !note[0])
             snprintf(note, note_size, "%s: %s", run->entry->path, err->message);
@@ -286,7 +292,7 @@ static int score_paced(struct run *run, const struct clip *clip, int i, char *no
         rc = pace_run(o->pace, &paced, run->t, &view, &request, err);
     memory_free(run->sounds[i]);
     run->sounds[i] = NULL;
-    if (rc == ERROR_MEMORY)
+    if (ends_run(rc))
         return rc;
     if (rc) {
         if (!note[0])

@@ -9,6 +9,8 @@ static const int frames_of[2] = {1, 2}; /* 20 ms that an encoder frame of each c
 
 void expert_use_release(struct expert_use *use)
 {
+    for (int i = 0; use->slots && i < use->count; i++)
+        expert_slots_release(&use->slots[i]);
     memory_free(use->conditions);
     memory_free(use->slots);
     memory_free(use->same);
@@ -28,30 +30,22 @@ int expert_use_init(struct expert_use *use, const struct recognizer_config *conf
     if (mome->placement == MOME_NONE || !mome->routed)
         return error_set(err, ERROR_UNSUPPORTED, "the model has no experts to choose from");
     use->conditions = memory_new(n, sizeof *use->conditions);
-    use->slots = memory_new(n * layers * (size_t)mome->routed, sizeof *use->slots);
+    use->slots = memory_new(n, sizeof *use->slots);
     use->same = memory_new(n * n * layers, sizeof *use->same);
     use->matched = memory_new(n * n, sizeof *use->matched);
-    if (!use->conditions || !use->slots || !use->same || !use->matched) {
+    int rc = use->conditions && use->slots && use->same && use->matched
+                 ? 0
+                 : error_set(err, ERROR_MEMORY, "out of memory");
+    for (int i = 0; !rc && i < count; i++)
+        rc = expert_slots_init(&use->slots[i], use->layers, use->routed, err);
+    if (rc)
         expert_use_release(use);
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    }
-    memcpy(use->conditions, conditions, n * sizeof *conditions);
-    return 0;
+    else
+        memcpy(use->conditions, conditions, n * sizeof *conditions);
+    return rc;
 }
 
 /* ---- from choices ------------------------------------------------------------------------ */
-
-static void add_slots(struct expert_use *use, int condition, const int32_t *chosen, int64_t tokens,
-                      struct span rows)
-{
-    for (int layer = 0; layer < use->layers; layer++) {
-        double *slots = use->slots + ((int64_t)condition * use->layers + layer) * use->routed;
-        const int32_t *k = chosen + (layer * tokens + rows.start) * use->active;
-        for (int64_t i = 0; i < rows.length * use->active; i++)
-            if (k[i] >= 0)
-                slots[k[i]]++;
-    }
-}
 
 /* Share of the choices of two rows that is the same. */
 static double same_choice(const int32_t *a, const int32_t *b, int active)
@@ -111,7 +105,8 @@ void expert_use_add(struct expert_use *use, const int32_t *chosen, int64_t token
     for (int a = 0; a < use->count; a++) {
         for (int stream = SOUND; stream <= PICTURES; stream++)
             if (rows[a].rate[stream])
-                add_slots(use, a, chosen, tokens, rows[a].rows[stream]);
+                expert_slots_choose(&use->slots[a], chosen, tokens, use->active,
+                                    rows[a].rows[stream]);
         for (int b = 0; b < use->count; b++)
             match_all(use, a, b, chosen, tokens, rows);
     }
@@ -167,8 +162,8 @@ int expert_use_clip(struct expert_use *use, struct transcriber *t, const struct 
         struct error missing;
         if (loaded[k->task] == ERROR_USAGE)
             loaded[k->task] = transcriber_add(t, clip, k->task, &missing);
-        if (loaded[k->task] == ERROR_MEMORY)
-            rc = error_set(err, ERROR_MEMORY, "%s", missing.message);
+        if (loaded[k->task] == ERROR_MEMORY || loaded[k->task] == ERROR_CANCELLED)
+            rc = error_set(err, loaded[k->task], "%s", missing.message);
         if (loaded[k->task] < 0)
             continue;
         if (t->loaded[loaded[k->task]].segments > segments)
@@ -194,13 +189,8 @@ void expert_use_result(const struct expert_use *use, struct result *r)
     if (!n)
         return;
     memcpy(conditions, use->conditions, (size_t)n * sizeof *conditions);
-    for (int64_t i = 0; i < n * layers; i++) {
-        double all = 0;
-        for (int k = 0; k < use->routed; k++)
-            all += use->slots[i * use->routed + k];
-        for (int k = 0; all > 0 && k < use->routed; k++)
-            share[i * use->routed + k] = use->slots[i * use->routed + k] / all;
-    }
+    for (int64_t i = 0; i < n; i++)
+        expert_slots_share(share + i * layers * use->routed, &use->slots[i]);
     for (int64_t layer = 0; layer < layers; layer++)
         for (int64_t i = 0; i < n * n; i++) {
             double matched = use->matched[i];

@@ -18,12 +18,13 @@
 
 #include "decode/transcriber.h"
 #include "eval/result.h"
+#include "nn/expert_slots.h"
 
 struct expert_use {
     int layers, routed, active;
     int count;                                  /* conditions */
     struct result_expert_condition *conditions; /* [count]; owned, as all that follows */
-    double *slots;   /* [count, layers, routed]: slots that each expert got */
+    struct expert_slots *slots;                 /* [count] */
     double *same;    /* [layers, count, count]: share that is the same, times encoder frames */
     double *matched; /* [count, count]: encoder frames */
 };

@@ -18,7 +18,7 @@
 
 enum {
     MELS = 40,
-    WIDTH = 32,
+    WIDTH = 48,
     TAPS = 5,
     LAYERS = 3,
     FRAME = 640, /* samples */

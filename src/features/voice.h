@@ -2,11 +2,11 @@
  * Where somebody speaks: voice activity, for each frame of 40 ms, as a stream.
  *
  *     input   log10 of 40 mel powers (features/logmel), mean of the frame's four hops
- *     net     three convolutions over time, 5 taps, dilation 1, 2, 4, 32 channels, ReLU; then
+ *     net     three convolutions over time, 5 taps, dilation 1, 2, 4, 48 channels, ReLU; then
  *             one logit: it sees VOICE_CONTEXT frames on both sides
  *
  * Sounds that are no speech (music, noise, silence) are what it was trained to tell apart, which
- * an energy threshold can't; speech in noise it finds down to about 0 dB. Weights, 68 KB, are
+ * an energy threshold can't; speech in noise it finds down to about 0 dB. Weights, 132 KB, are
  * built into the program from models/voice; tools/train-voice.py made them.
  *
  *     voice_push(v, pcm, samples, err);  ...  voice_finish(v, err);

@@ -82,6 +82,12 @@ void *arena_copy(struct compute *c, const void *bytes, size_t count)
     return count ? memcpy(copy, bytes, count) : copy;
 }
 
+int compute_check(const struct compute *c, struct error *err)
+{
+    return c->cancelled && atomic_load(c->cancelled) ? error_set(err, ERROR_CANCELLED, "stopped")
+                                                     : 0;
+}
+
 int parameter_init(struct tensor *t, int dims, const int64_t *shape, struct error *err)
 {
     shape_init(t, dims, shape);

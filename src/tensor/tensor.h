@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "tensor/dtype.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -96,7 +97,11 @@ struct compute {
     bool training;         /* batch norm uses (and updates) statistics of the batch */
     struct random *random; /* for dropout; NULL: there is none (inference) */
     bool recompute; /* recording, layers keep what goes in alone, and run again on the way back */
+    const atomic_bool *cancelled; /* set from elsewhere; NULL: by nobody */
 };
+
+/* For whoever runs ops for long, between them: 0, or ERROR_CANCELLED. */
+int compute_check(const struct compute *c, struct error *err);
 
 /* In the arena; contents undefined. dims is the number of shape arguments. */
 struct tensor *tensor_new(struct compute *c, int dims, const int64_t *shape);

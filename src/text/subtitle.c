@@ -235,29 +235,36 @@ static int give(struct subtitler *s, const struct cutting *c, int from, int to, 
                             .end = end,
                             .words = c->words + from,
                             .count = to - from,
-                            .first_line = first_line_end - from};
+                            .first_line = first_line_end - from,
+                            .speaker = s->speaker};
     return s->take(s->arg, &cue, err);
 }
 
-/* old: words that were in hand before the last utterance. all: the last cue waits for nothing. */
-static int give_cues(struct subtitler *s, int old, bool all, struct error *err)
+/* old: words that were in hand before the last utterance, which `speaker` says. all: the last cue
+   waits for nothing. */
+static int give_cues(struct subtitler *s, int old, int speaker, bool all, struct error *err)
 {
     struct cutting c;
     int from = 0;
-    int rc = cutting_init(&c, &s->words, s->crosses ? old : 0, err);
+    const bool apart = s->crosses || speaker != s->speaker;
+    int rc = cutting_init(&c, &s->words, apart ? old : 0, err);
     if (rc)
         return rc;
     while (!rc && from < c.count && (all || c.end[from] < c.count)) {
+        if (from >= old)
+            s->speaker = speaker;
         rc = give(s, &c, from, c.end[from], err);
         from = c.end[from];
     }
     cutting_release(&c);
     words_drop(&s->words, 0, from);
     s->crosses = from < old;
+    s->speaker = from < old ? s->speaker : speaker;
     return rc;
 }
 
-int subtitler_push(struct subtitler *s, const struct words *utterance, struct error *err)
+int subtitler_push(struct subtitler *s, const struct words *utterance, int speaker,
+                   struct error *err)
 {
     const int old = s->words.count;
     int rc = 0;
@@ -270,10 +277,10 @@ int subtitler_push(struct subtitler *s, const struct words *utterance, struct er
         rc = words_add(&s->words, w->text, strlen(w->text), start, fmax(start, w->end),
                        w->confidence, err);
     }
-    return rc || !utterance->count ? rc : give_cues(s, old, false, err);
+    return rc || !utterance->count ? rc : give_cues(s, old, speaker, false, err);
 }
 
 int subtitler_finish(struct subtitler *s, struct error *err)
 {
-    return s->words.count ? give_cues(s, 0, true, err) : 0;
+    return s->words.count ? give_cues(s, 0, s->speaker, true, err) : 0;
 }

@@ -11,7 +11,8 @@
  *
  * Words are cut where the sum of costs over all cues is least, as TeX breaks paragraphs (Knuth and
  * Plass 1981). They come utterance by utterance; the last cue in hand waits for the next utterance,
- * which says how long it may be seen and whose first words it may take in, and for no other.
+ * which says how long it may be seen and, of the same speaker, whose first words it may take in,
+ * and for no other.
  */
 #ifndef TEXT_SUBTITLE_H
 #define TEXT_SUBTITLE_H
@@ -32,6 +33,7 @@ struct cue {
     double start, end;        /* seconds; after the end of the cue before */
     const struct word *words; /* [count] */
     int count, first_line;    /* of them in the first line; all, where there is only one */
+    int speaker;              /* as was said with them */
 };
 typedef int cue_taker(void *arg, const struct cue *cue, struct error *err); /* 0, or fails */
 
@@ -39,13 +41,16 @@ struct subtitler {
     cue_taker *take;
     void *arg;
     struct words words; /* of the cue that waits */
+    int speaker;        /* of these */
     bool crosses;       /* it begins in an utterance before the last one */
     double free;        /* seconds; no cue may start before */
 };
 
 void subtitler_init(struct subtitler *s, cue_taker *take, void *arg);
-/* The words of the next utterance; those in hand become cues, all but the last one. */
-int subtitler_push(struct subtitler *s, const struct words *utterance, struct error *err);
+/* The words of the next utterance; those in hand become cues, all but the last one. speaker: any
+   number for whoever says them. */
+int subtitler_push(struct subtitler *s, const struct words *utterance, int speaker,
+                   struct error *err);
 int subtitler_finish(struct subtitler *s, struct error *err); /* the last cue */
 void subtitler_release(struct subtitler *s);                  /* also fine on a zeroed struct */
 

@@ -50,6 +50,21 @@ refused 1 "one.mp4: has no face 3; its faces are numbered 1 to 2" transcribe --m
     --face 3 "$folder/one.mp4"
 refused 2 "--face takes 1, 2, .., not: 0" transcribe --face 0 "$folder/one.mp4"
 
+# both speak in turn: each utterance says who, and so do subtitles
+make turns '[0:v][1:v]hstack,split[a][b];[a][b]concat[v];[0:a][1:a]concat=v=0:a=1[a]' '[a]'
+for format in json vtt srt; do
+    "$mome" transcribe --model models/tiny -f $format "$folder/turns.mp4" >"$folder/turns.$format" || fail "$format"
+done
+python3 - "$folder/turns.json" "$left_words" "$right_words" <<'END' || fail "in turn: $(cat "$folder/turns.json")"
+import json, sys
+said = [(u["face"], u["text"]) for u in json.load(open(sys.argv[1]))["utterances"]]
+assert said == [(1, sys.argv[2]), (2, sys.argv[3])], said
+END
+[ "$(grep 'Face' "$folder/turns.vtt")" = "<v Face 1>$left_words
+<v Face 2>$right_words" ] || fail "$(cat "$folder/turns.vtt")"
+[ "$(tr '\302' ' ' <"$folder/turns.srt" | tr '\240' ' ' | grep 'Face')" = "Face  2: $right_words" ] ||
+    fail "$(cat "$folder/turns.srt")"
+
 # the other one leaves after a second
 make leaves "[0:v][1:v]hstack,drawbox=x=iw/2:w=iw/2:h=ih:color=0x909090:t=fill:enable='gte(t,1)'[v]" 0:a
 hears leaves "$left_words" avsr 1

@@ -32,7 +32,7 @@ o = json.load(open(folder + "/o.json"))
 assert o["file"] == sound
 u, = o["utterances"]
 assert set(u) == {"start", "end", "task", "fallback", "audio_rate", "video_rate", "face", "text", "words",
-                  "n_best", "media_tokens", "encode_seconds", "decode_seconds"}
+                  "n_best", "media_tokens", "encode_seconds", "decode_seconds", "expert_share"}
 assert u["task"] == "asr" and u["audio_rate"] == 4 and u["video_rate"] is None and u["face"] is None
 assert [w["word"] for w in u["words"]] == u["text"].split() and len(u["n_best"]) == 2
 assert 0 <= u["words"][0]["start"] and u["words"][-1]["end"] <= 1.1
@@ -104,6 +104,28 @@ for one in "$stopped"/*.json; do
 done
 "$mome" transcribe $quick -q "$folder/many" -f srt,json -o "$stopped" || fail "it does not go on"
 [ "$(ls "$stopped" | wc -l)" = 16 ] || fail "it does not go on"
+
+# ---- Ctrl-C within one file that is taken as a whole: it is not read to its end ----
+ffmpeg -v error -i $clip -ac 1 -af "aloop=39:100000" "$folder/long.wav"
+now() { date +%s%N; }
+begin=$(now)
+whole="--model models/tiny --task asr --beam 8 --json -q $folder/long.wav"
+"$mome" transcribe $whole >"$folder/whole" || fail "a long file"
+full=$((($(now) - begin) / 1000000))
+for try in 1 2 3; do # the machine may be busy
+    begin=$(now)
+    "$mome" transcribe $whole >"$folder/cut" 2>"$folder/err" &
+    pid=$!
+    sleep "$(printf '%d.%03d' $((full / 4000)) $((full / 4 % 1000)))"
+    kill -INT $pid
+    rc=0
+    wait $pid || rc=$?
+    took=$((($(now) - begin) / 1000000))
+    [ $took -ge $((full * 3 / 4)) ] || break
+done
+[ $rc = 1 ] && [ "$(cat "$folder/err")" = "mome: stopped: 0 of 1 files are done" ] &&
+    [ "$(cat "$folder/cut")" = "[]" ] && [ $took -lt $((full * 3 / 4)) ] ||
+    fail "Ctrl-C within a file: code $rc, $took of $full ms, $(cat "$folder/err")"
 
 # ---- progress ----
 "$mome" transcribe $quick --progress "$media/a.wav" "$media/b/a.WAV" "$media/b/c" 2>"$folder/err" >"$folder/out"

@@ -5,6 +5,8 @@
 #include "decode/join.h"
 #include "decode/transcriber.h"
 
+#include <stdatomic.h>
+
 static struct small_model model;
 static struct transcriber transcriber;
 static const struct beam_options greedy = {.beam = 1, .n_best = 1, .max_tokens = 4};
@@ -297,6 +299,48 @@ static void test_texts_are_one_line(void **state)
     clip_release(&clip);
 }
 
+static atomic_bool cancelled;
+static int until, passes; /* that the experts run before somebody cancels; so far */
+
+static void top_k(float *gates, int32_t *chosen, const float *scores, int k, bool renormalise,
+                  int64_t rows, int64_t width)
+{
+    device_cpu.top_k(gates, chosen, scores, k, renormalise, rows, width);
+    if (++passes == until)
+        atomic_store(&cancelled, true);
+}
+
+/* What is cancelled in the middle of an utterance ends with its next token. */
+static void test_cancelled(void **state)
+{
+    (void)state;
+    struct clip clip;
+    struct transcript out;
+    struct error err = {0};
+    struct device counting = device_cpu;
+    const int layers = model.r->config.llm.layers;
+    const struct beam_options endless = {.beam = 4, .n_best = 1, .max_tokens = 200};
+    counting.top_k = top_k;
+    make_clip(&clip, 20, 0, true, true);
+    load(&clip, TASK_AVSR);
+    transcriber.compute.device = &counting;
+    transcriber.compute.cancelled = &cancelled;
+    for (until = 1; until <= 4 * layers; until++) {
+        passes = 0;
+        atomic_store(&cancelled, false);
+        assert_int_equal(transcriber_run(&transcriber, &out, TASK_AVSR, 16, 5, &endless, &err),
+                         ERROR_CANCELLED);
+        assert_int_equal(passes, (until + layers - 1) / layers * layers);
+    }
+    assert_int_equal(transcriber_load(&transcriber, &clip, TASK_ASR, &err), ERROR_CANCELLED);
+    transcriber.compute.device = &device_cpu;
+    transcriber.compute.cancelled = NULL;
+    load(&clip, TASK_AVSR);
+    out = transcribe(TASK_AVSR, 16, 5);
+    transcript_release(&out);
+    clip_release(&clip);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_what_is_missing_is_said),
         cmocka_unit_test(test_n_best_texts),
         cmocka_unit_test(test_texts_are_one_line),
+        cmocka_unit_test(test_cancelled),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two utterances: words of 0.4 s from 1 s on, and from 3700 s on. */
+static int second_face; /* 0: nobody's */
+
+/* Two utterances: words of 0.4 s from 1 s on, of the first face, and from 3700 s on. */
 static void make(struct utterance u[2], const char *first, const char *second)
 {
     const char *const texts[] = {first, second};
@@ -27,7 +29,7 @@ static void make(struct utterance u[2], const char *first, const char *second)
                                   .fallback = i ? FALLBACK_NO_FACE : FALLBACK_NONE,
                                   .audio_rate = 4,
                                   .video_rate = i ? 0 : 2,
-                                  .face = i ? 0 : 1,
+                                  .face = i ? second_face : 1,
                                   .media_tokens = 76,
                                   .encode_seconds = 0.25,
                                   .decode_seconds = 0.125};
@@ -39,6 +41,9 @@ static void make(struct utterance u[2], const char *first, const char *second)
         }
         u[i].end = now;
     }
+    assert_int_equal(expert_slots_init(&u[0].experts, 2, 3, &err), 0);
+    expert_slots_choose(&u[0].experts, (const int32_t[]){0, 0, 1, 2, 2, 2}, 3, 1,
+                        (struct span){0, 3});
     u[0].n_best = memory_new(2, sizeof *u[0].n_best);
     u[0].n_best[0] = (struct alternative){memory_strdup("one"), -0.5};
     u[0].n_best[1] = (struct alternative){memory_strdup("\xff"), -INFINITY};
@@ -90,6 +95,24 @@ static void test_plain(void **state)
     check(TRANSCRIPT_TSV, "one two", "three",
           "start\tend\ttext\n1000\t2400\tone two\n3700000\t3700900\tthree\n");
     check(TRANSCRIPT_LRC, "one two", "three", "[00:01.00]one two\n[61:40.00]three\n");
+}
+
+/* Whose face it is, is said as soon as there are several. */
+static void test_faces(void **state)
+{
+    (void)state;
+    second_face = 2;
+    check(TRANSCRIPT_VTT, "one two", "three",
+          "WEBVTT\n\n00:00:01.000 --> 00:00:02.400\n<v Face 1>one two\n\n"
+          "01:01:40.000 --> 01:01:40.900\n<v Face 2>three\n\n");
+    check(TRANSCRIPT_SRT, "one two", "three",
+          "1\n00:00:01,000 --> 00:00:02,400\none two\n\n"
+          "2\n01:01:40,000 --> 01:01:40,900\nFace\xc2\xa0"
+          "2: three\n\n");
+    check(TRANSCRIPT_TXT, "one two", "three", "one two\nthree\n");
+    check(TRANSCRIPT_TSV, "one two", "three",
+          "start\tend\ttext\n1000\t2400\tone two\n3700000\t3700900\tthree\n");
+    second_face = 0;
 }
 
 static void test_lines(void **state)
@@ -160,21 +183,24 @@ static void test_json(void **state)
     u = json_array_get(list, 0);
     const char *task, *said, *word;
     double start, end, from, to, confidence, encode, decode, score;
+    double a, b, c, d, e, f;
     int audio, video, face, tokens;
     json_t *fallback, *second;
     assert_int_equal(
         json_unpack(u,
                     "{s:f, s:f, s:s, s:o, s:i, s:i, s:i, s:s, s:[{s:s, s:f, s:f, s:f}], "
-                    "s:[{s:f}, {s:o}], s:i, s:f, s:f!}",
+                    "s:[{s:f}, {s:o}], s:i, s:f, s:f, s:[[f, f, f!], [f, f, f!]]!}",
                     "start", &start, "end", &end, "task", &task, "fallback", &fallback,
                     "audio_rate", &audio, "video_rate", &video, "face", &face, "text", &said,
                     "words", "word", &word, "start", &from, "end", &to, "confidence", &confidence,
                     "n_best", "score", &score, "score", &second, "media_tokens", &tokens,
-                    "encode_seconds", &encode, "decode_seconds", &decode),
+                    "encode_seconds", &encode, "decode_seconds", &decode, "expert_share", &a, &b,
+                    &c, &d, &e, &f),
         0);
     assert_true(start == 1 && end == 2 && from == 1 && to == 1.4 && confidence == 0.9);
     assert_true(encode == 0.25 && decode == 0.125 && score == -0.5 && json_is_null(second));
     assert_true(audio == 4 && video == 2 && face == 1 && tokens == 76 && json_is_null(fallback));
+    assert_true(a == 0.6667 && b == 0.3333 && c == 0 && d == 0 && e == 0 && f == 1);
     assert_string_equal(task, "avsr");
     assert_string_equal(said, "one \"two\n\xef\xbf\xbd");
     assert_string_equal(word, "one");
@@ -182,6 +208,7 @@ static void test_json(void **state)
     assert_string_equal(json_string_value(json_object_get(u, "fallback")), "no_face");
     assert_true(json_is_null(json_object_get(u, "video_rate")));
     assert_true(json_is_null(json_object_get(u, "face")));
+    assert_true(json_is_null(json_object_get(u, "expert_share")));
     assert_int_equal(json_array_size(json_object_get(u, "n_best")), 0);
     json_decref(root);
     free(text);
@@ -203,8 +230,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain), cmocka_unit_test(test_lines), cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_signs), cmocka_unit_test(test_json),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_plain),   cmocka_unit_test(test_faces), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_signs), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

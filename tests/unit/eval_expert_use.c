@@ -77,6 +77,19 @@ static void test_of_a_clip(void **state)
             sum += r.experts->share[i * 5 + k];
         assert_true(fabs(sum - 1) < 1e-9);
     }
+    /* a transcript says the same of its own */
+    struct transcript out;
+    double share[2 * 5];
+    assert_int_equal(transcriber_load(&t, &clip, TASK_AVSR, &m.err), 0);
+    assert_int_equal(
+        transcriber_run(&t, &out, TASK_AVSR, 4, 5,
+                        &(struct beam_options){.beam = 2, .n_best = 1, .max_tokens = 3}, &m.err),
+        0);
+    assert_true(out.experts.layers == 2 && out.experts.routed == 5);
+    expert_slots_share(share, &out.experts);
+    for (int i = 0; i < 2 * 5; i++)
+        assert_true(fabs(share[i] - r.experts->share[3 * 2 * 5 + i]) < 1e-9);
+    transcript_release(&out);
     int64_t whole[2] = {0, 0}; /* frames of the rows of each segment, at rates 4 and 16 */
     assert_true(t.loaded->segments > 1);
     for (int i = 0; i < t.loaded->segments; i++)

@@ -25,6 +25,7 @@ struct taken {
     bool hurried;       /* it ends before it could be read */
     double worst_speed; /* characters a second */
     double latest;      /* most that a cue came later than its first word */
+    int speakers[8];    /* of the first cues */
 };
 
 /* Words are ASCII here but for U+00E9. */
@@ -72,6 +73,8 @@ static int take(void *arg, const struct cue *cue, struct error *err)
         assert_true(i == 0 || cue->words[i].start - cue->words[i - 1].end < 1);
     }
     strbuf_adds(&t->cues, "\n");
+    if (t->count < 8)
+        t->speakers[t->count] = cue->speaker;
     t->count++;
     t->end = cue->end;
     return 0;
@@ -135,7 +138,7 @@ static void run(struct taken *t, const struct speech *speech, uint64_t seed, int
             strbuf_addf(&said, "%s ", text);
             now += seconds;
         }
-        assert_int_equal(subtitler_push(&s, &w, &err), 0);
+        assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
         /* only the last cue waits, and only for the utterance after its own */
         if (s.words.count)
             assert_true(atoi(s.words.list[0].text) >= u - 1);
@@ -198,7 +201,7 @@ static void check(const char *const *utterances, const char *wanted)
             now += *at == '|' ? 0 : 1.0 / 3;
             at += n;
         }
-        assert_int_equal(subtitler_push(&s, &w, &err), 0);
+        assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
         words_release(&w);
     }
     assert_int_equal(subtitler_finish(&s, &err), 0);
@@ -233,6 +236,31 @@ static void test_cuts(void **state)
           "a bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c");
 }
 
+/* What would be one cue of one speaker is one for each. */
+static void test_speakers(void **state)
+{
+    static const int speakers[] = {1, 1, 2, 2, 0, 1};
+    struct error err = {0};
+    struct subtitler s;
+    struct taken t;
+    struct words w = {0};
+    (void)state;
+    taken_init(&t);
+    subtitler_init(&s, take, &t);
+    for (int i = 0; i < 6; i++) {
+        words_clear(&w);
+        assert_int_equal(words_add(&w, "word", 4, 0.4 * i, 0.4 * i + 0.4, 1, &err), 0);
+        assert_int_equal(subtitler_push(&s, &w, speakers[i], &err), 0);
+    }
+    assert_int_equal(subtitler_finish(&s, &err), 0);
+    assert_string_equal(t.cues.data, "word word\nword word\nword\nword\n");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(t.speakers[i], ((const int[]){1, 2, 0, 1})[i]);
+    subtitler_release(&s);
+    words_release(&w);
+    taken_release(&t);
+}
+
 static int take_lines(void *arg, const struct cue *cue, struct error *err)
 {
     (void)err;
@@ -260,7 +288,7 @@ static void test_characters(void **state)
             assert_int_equal(words_add(&w, word.data, word.length, 0, 3, 1, &err), 0);
             assert_int_equal(words_add(&w, "a", 1, 3, 3.5, 1, &err), 0);
             subtitler_init(&s, take_lines, &lines);
-            assert_int_equal(subtitler_push(&s, &w, &err), 0);
+            assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
             assert_int_equal(subtitler_finish(&s, &err), 0);
             assert_int_equal(lines, count == 42 ? 1 : 2);
             subtitler_release(&s);
@@ -281,12 +309,12 @@ static void test_wrong_times(void **state)
     (void)state;
     taken_init(&t);
     subtitler_init(&s, take, &t);
-    assert_int_equal(subtitler_push(&s, &w, &err), 0);
+    assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
     for (int i = 0; i < 49; i++)
         assert_int_equal(words_add(&w, "word", i % 3 ? 4 : 0, times[i % 7], times[i / 7], 1, &err),
                          0);
-    assert_int_equal(subtitler_push(&s, &w, &err), 0);
-    assert_int_equal(subtitler_push(&s, &w, &err), 0);
+    assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
+    assert_int_equal(subtitler_push(&s, &w, 0, &err), 0);
     assert_int_equal(subtitler_finish(&s, &err), 0);
     assert_int_equal(t.words.length, 2 * 32 * strlen("word "));
     assert_int_equal(subtitler_finish(&s, &err), 0);
@@ -300,7 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),       cmocka_unit_test(test_speed),
         cmocka_unit_test(test_cuts),        cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_wrong_times),
+        cmocka_unit_test(test_wrong_times), cmocka_unit_test(test_speakers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
