@@ -47,6 +47,8 @@ struct media {
     struct pictures pictures;
     int64_t zero_us; /* the common clock's zero, in the file's time */
     bool limited;    /* the caller set the limit: reaching it is no error */
+    bool own_times;  /* sound is not decoded: its packets are given out */
+    bool has_packet; /* m->packet is to be given out */
     bool drained;    /* the container is at its end, and the decoders know */
     int64_t damaged; /* packets that could not be decoded */
 };
@@ -217,7 +219,8 @@ static int open_streams(struct media *m, const struct media_options *o, struct e
         if (s != m->sound_stream.stream && s != m->picture_stream.stream)
             s->discard = AVDISCARD_ALL;
     }
-    int rc = m->sound_stream.stream ? open_decoder(m, &m->sound_stream, err) : 0;
+    m->own_times = m->pictures.own_times = o->own_times;
+    int rc = m->sound_stream.stream && !o->own_times ? open_decoder(m, &m->sound_stream, err) : 0;
     if (rc == 0 && m->picture_stream.stream)
         rc = open_pictures(m, err);
     return rc;
@@ -276,13 +279,23 @@ struct media_info media_info(const struct media *m)
     };
     if (m->format->duration > 0)
         info.duration_s = (double)m->format->duration / AV_TIME_BASE;
-    if (info.has_pictures && m->picture_stream.stream->avg_frame_rate.den)
-        info.picture_rate = av_q2d(m->picture_stream.stream->avg_frame_rate);
+    const AVRational rate =
+        info.has_pictures ? m->picture_stream.stream->avg_frame_rate : (AVRational){0};
+    if (rate.num > 0 && rate.den > 0) {
+        info.picture_rate = av_q2d(rate);
+        info.rate_num = rate.num;
+        info.rate_den = rate.den;
+    }
     if (info.has_sound) {
         info.sample_rate = m->sound_stream.stream->codecpar->sample_rate;
         info.channels = m->sound_stream.stream->codecpar->ch_layout.nb_channels;
     }
     return info;
+}
+
+const struct AVStream *media_sound_stream(const struct media *m)
+{
+    return m->sound_stream.stream;
 }
 
 /* ---- reading ---- */
@@ -377,8 +390,12 @@ static int take_packet(struct media *m, struct error *err)
         send_packet(m, &m->picture_stream, NULL);
         return 0;
     }
-    if (m->sound_stream.stream && m->packet->stream_index == m->sound_stream.stream->index)
+    if (m->sound_stream.stream && m->packet->stream_index == m->sound_stream.stream->index) {
+        m->has_packet = m->own_times;
+        if (m->has_packet)
+            return 0;
         send_packet(m, &m->sound_stream, m->packet);
+    }
     if (m->picture_stream.stream && m->packet->stream_index == m->picture_stream.stream->index)
         send_packet(m, &m->picture_stream, m->packet);
     av_packet_unref(m->packet);
@@ -398,7 +415,9 @@ static int advance(struct media *m, struct error *err)
         rc = take_frame(m, &m->picture_stream, err);
     if (rc)
         return rc;
-    if (m->drained || (!wants_more(&m->sound_stream) && !wants_more(&m->picture_stream)))
+    const bool wants_packets = m->own_times && m->sound_stream.stream;
+    if (m->drained ||
+        !(wants_packets || wants_more(&m->sound_stream) || wants_more(&m->picture_stream)))
         return 0;
     rc = take_packet(m, err);
     return rc ? rc : 1;
@@ -431,10 +450,29 @@ static int within_limit(struct media *m, struct stream *s, struct media_chunk *c
     return 1;
 }
 
+/* The packet of sound that was read, on the common clock. */
+static void give_packet(struct media *m, struct media_chunk *chunk)
+{
+    const int64_t zero =
+        av_rescale_q(m->zero_us, AV_TIME_BASE_Q, m->sound_stream.stream->time_base);
+    if (m->packet->pts != AV_NOPTS_VALUE)
+        m->packet->pts = av_sat_sub64(m->packet->pts, zero);
+    if (m->packet->dts != AV_NOPTS_VALUE)
+        m->packet->dts = av_sat_sub64(m->packet->dts, zero);
+    m->has_packet = false;
+    *chunk = (struct media_chunk){.kind = MEDIA_PACKET, .packet = m->packet};
+}
+
 int media_read(struct media *m, struct media_chunk *chunk, struct error *err)
 {
+    if (m->own_times)
+        av_packet_unref(m->packet);
     for (;;) {
         int rc = 0;
+        if (m->has_packet) {
+            give_packet(m, chunk);
+            return 1;
+        }
         while (rc == 0 && sound_pull(&m->sound, chunk))
             rc = within_limit(m, &m->sound_stream, chunk, err);
         if (rc)
