@@ -22,6 +22,10 @@
 enum { LAYER_FACE, LAYER_MOUTH, LAYER_BAND, LAYER_TEXT };
 enum place { CAPTION, STATUS, CLOCK, PLACES };
 
+struct band { /* behind a text; empty where right <= left */
+    float left, top, right, bottom;
+};
+
 struct show_layout {
     int width, height;
     float caption, status; /* heights of their lines */
@@ -29,8 +33,8 @@ struct show_layout {
     struct canvas *canvas;
     struct strbuf text[PLACES]; /* events; empty: nothing is there */
     struct strbuf event;
-    struct canvas_box boxes[PLACES]; /* of the bands */
-    struct strbuf measured;          /* what they were measured for */
+    struct band bands[PLACES];
+    struct strbuf measured; /* the texts that bands were measured for */
 };
 
 int show_layout_open(struct show_layout **out, int width, int height, struct error *err)
@@ -225,16 +229,26 @@ static int add_faces(struct show_layout *l, const struct show_span *span,
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-/* Where a text's corner (\an of ASS) stands, and its size. */
+static bool is_above(enum place place, bool at_top)
+{
+    return (place == CAPTION) == at_top;
+}
+
+static float line_height(const struct show_layout *l, enum place place)
+{
+    return place == CAPTION ? l->caption : l->status;
+}
+
+/* Where the text's corner (\an of ASS) stands, and its size. */
 static void begin(struct show_layout *l, enum place place, bool at_top)
 {
-    const float x[PLACES] = {(float)l->width / 2, 2 * l->pad, (float)l->width - 2 * l->pad};
+    const float x[PLACES] = {(float)l->width / 2, 3 * l->pad, (float)l->width - 3 * l->pad};
     const int bottom[PLACES] = {2, 1, 3};
-    const bool top = (place == CAPTION) == at_top;
+    const bool above = is_above(place, at_top);
     strbuf_clear(&l->text[place]);
-    strbuf_addf(&l->text[place], "{\\an%d\\pos(%.1f,%.1f)\\fs%.1f}", bottom[place] + (top ? 6 : 0),
-                x[place], top ? 2 * l->pad : (float)l->height - 2 * l->pad,
-                place == CAPTION ? l->caption : l->status);
+    strbuf_addf(&l->text[place], "{\\an%d\\pos(%.1f,%.1f)\\fs%.1f}",
+                bottom[place] + (above ? 6 : 0), x[place],
+                above ? 2 * l->pad : (float)l->height - 2 * l->pad, line_height(l, place));
 }
 
 static void add_status(struct strbuf *out, const struct show_span *span)
@@ -282,17 +296,27 @@ static void write_texts(struct show_layout *l, double now, const struct words *c
     add_clock(&l->text[CLOCK], now);
 }
 
-static int measure(struct show_layout *l, enum place place, struct error *err)
+/* The band of a text: as wide as its letters, as high as its lines. */
+static int measure(struct show_layout *l, enum place place, bool at_top, struct error *err)
 {
-    struct canvas_box *box = &l->boxes[place];
-    *box = (struct canvas_box){0};
+    struct band *band = &l->bands[place];
+    *band = (struct band){0};
     if (!l->text[place].length)
         return 0;
     int rc = canvas_add(l->canvas, LAYER_TEXT, l->text[place].data, err);
-    if (!rc)
-        *box = canvas_covers(l->canvas);
+    const struct canvas_box ink = rc ? (struct canvas_box){0} : canvas_covers(l->canvas);
     canvas_clear(l->canvas);
-    return rc;
+    if (ink.right <= ink.left)
+        return rc;
+    const float line = line_height(l, place), edge = l->pad;
+    const float height = line * ceilf((float)(ink.bottom - ink.top) / line) + 2 * l->pad;
+    *band = (struct band){(float)ink.left - 2 * l->pad, edge, (float)ink.right + 2 * l->pad,
+                          edge + height};
+    if (!is_above(place, at_top)) {
+        band->bottom = (float)l->height - edge;
+        band->top = band->bottom - height;
+    }
+    return 0;
 }
 
 /* Bands stay as they are while the words do, whichever is spoken, and through a minute. */
@@ -314,7 +338,7 @@ static int measure_all(struct show_layout *l, double now, const struct words *cu
     strbuf_clear(&l->measured);
     strbuf_adds(&l->measured, l->event.data);
     for (int i = 0; !rc && i < PLACES; i++)
-        rc = measure(l, (enum place)i, err);
+        rc = measure(l, (enum place)i, at_top, err);
     return rc;
 }
 
@@ -322,13 +346,11 @@ static int add_texts(struct show_layout *l, struct error *err)
 {
     int rc = 0;
     for (int i = 0; !rc && i < PLACES; i++) {
-        const struct canvas_box *b = &l->boxes[i];
-        if (b->right <= b->left || !l->text[i].length)
+        const struct band *b = &l->bands[i];
+        if (b->right <= b->left)
             continue;
-        const float wide = 1.4f * l->pad;
-        const struct corners band = upright((float)b->left - wide, (float)b->top - l->pad,
-                                            (float)b->right + wide, (float)b->bottom + l->pad);
-        rc = add_shape(l, LAYER_BAND, "000000", BAND_ALPHA, &band, 1.4f * l->pad, 0, err);
+        const struct corners band = upright(b->left, b->top, b->right, b->bottom);
+        rc = add_shape(l, LAYER_BAND, "000000", BAND_ALPHA, &band, 2 * l->pad, 0, err);
         rc = rc ? rc : canvas_add(l->canvas, LAYER_TEXT, l->text[i].data, err);
     }
     return rc;
@@ -336,7 +358,7 @@ static int add_texts(struct show_layout *l, struct error *err)
 
 /* ---- a picture ----------------------------------------------------------------------------- */
 
-static double common(const struct canvas_box *b, const struct show_face *f)
+static double common(const struct band *b, const struct show_face *f)
 {
     float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     for (int i = 0; i < 4; i++)
@@ -344,8 +366,8 @@ static double common(const struct canvas_box *b, const struct show_face *f)
             low[k] = fminf(low[k], f->mouth[i][k] / QUARTERS);
             high[k] = fmaxf(high[k], f->mouth[i][k] / QUARTERS);
         }
-    const float width = fminf(high[0], (float)b->right) - fmaxf(low[0], (float)b->left);
-    const float height = fminf(high[1], (float)b->bottom) - fmaxf(low[1], (float)b->top);
+    const float width = fminf(high[0], b->right) - fmaxf(low[0], b->left);
+    const float height = fminf(high[1], b->bottom) - fmaxf(low[1], b->top);
     return width > 0 && height > 0 ? (double)width * height : 0;
 }
 
@@ -360,7 +382,7 @@ int show_layout_hides(struct show_layout *l, double hidden[2], const struct word
         for (int i = 0; !rc && i < faces->count; i++)
             for (int k = 0; k < PLACES; k++)
                 if (is_read(&faces->list[i], span) || !span || !span->face)
-                    hidden[top] += common(&l->boxes[k], &faces->list[i]);
+                    hidden[top] += common(&l->bands[k], &faces->list[i]);
     }
     return rc;
 }

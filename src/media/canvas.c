@@ -87,16 +87,26 @@ void canvas_clear(struct canvas *c)
     ass_flush_events(c->track);
 }
 
+/* Masks have margins, in which nothing is. */
+static void add_covered(struct canvas_box *box, const ASS_Image *image)
+{
+    for (int y = 0; y < image->h; y++)
+        for (int x = 0; x < image->w; x++) {
+            const int u = image->dst_x + x, v = image->dst_y + y;
+            if (!image->bitmap[(ptrdiff_t)y * image->stride + x])
+                continue;
+            box->left = u < box->left ? u : box->left;
+            box->top = v < box->top ? v : box->top;
+            box->right = u >= box->right ? u + 1 : box->right;
+            box->bottom = v >= box->bottom ? v + 1 : box->bottom;
+        }
+}
+
 struct canvas_box canvas_covers(struct canvas *c)
 {
     struct canvas_box box = {c->width, c->height, 0, 0};
-    for (ASS_Image *i = ass_render_frame(c->renderer, c->track, 0, NULL); i; i = i->next) {
-        const int right = i->dst_x + i->w, bottom = i->dst_y + i->h;
-        box.left = i->dst_x < box.left ? i->dst_x : box.left;
-        box.top = i->dst_y < box.top ? i->dst_y : box.top;
-        box.right = right > box.right ? right : box.right;
-        box.bottom = bottom > box.bottom ? bottom : box.bottom;
-    }
+    for (ASS_Image *i = ass_render_frame(c->renderer, c->track, 0, NULL); i; i = i->next)
+        add_covered(&box, i);
     return box;
 }
 
