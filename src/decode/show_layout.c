@@ -7,13 +7,16 @@
 
 #define CAPTION_OF_SIDE 0.062 /* height of a line, of the picture's; small pictures have more */
 #define CAPTION_LEAST 13.0    /* pixels */
+#define CAPTION_SHARE 0.4f    /* of the picture's height, at most, down to lines of FITTED_LEAST */
+#define FITTED_LEAST 6.0f
+#define FITTED_STEP 0.85f
 #define STATUS_OF_CAPTION 0.72
-#define STATUS_LEAST 10.5
+#define STATUS_LEAST 9.5
 #define QUARTERS 4.0f /* of show_face */
 #define EVENT_LIMIT (1 << 16)
 #define DRAWING 8.0f /* \p4: units of a pixel */
 #define BEND 0.55f   /* of a corner's radius: a Bezier curve that is nearly a circle */
-#define BAND_ALPHA 0x60
+#define BAND_ALPHA 0x50
 
 /* Colours are BBGGRR. */
 #define LIPS_COLOUR "C0E035"
@@ -29,6 +32,7 @@ struct band { /* behind a text; empty where right <= left */
 struct show_layout {
     int width, height;
     float caption, status; /* heights of their lines */
+    float fitted;          /* that of this cue's lines: less, where there are too many */
     float pad, pen;        /* around text; of a mouth's line */
     struct canvas *canvas;
     struct strbuf text[PLACES]; /* events; empty: nothing is there */
@@ -236,7 +240,7 @@ static bool is_above(enum place place, bool at_top)
 
 static float line_height(const struct show_layout *l, enum place place)
 {
-    return place == CAPTION ? l->caption : l->status;
+    return place == CAPTION ? l->fitted : l->status;
 }
 
 /* Where the text's corner (\an of ASS) stands, and its size. */
@@ -254,9 +258,9 @@ static void begin(struct show_layout *l, enum place place, bool at_top)
 static void add_status(struct strbuf *out, const struct show_span *span)
 {
     static const char *const reasons[FALLBACK_COUNT] = {
-        [FALLBACK_NO_SOUND] = "no voice is heard",
-        [FALLBACK_DROWNED] = "noise drowns the sound",
-        [FALLBACK_NO_FACE] = "no speaking face is seen",
+        [FALLBACK_NO_SOUND] = "no voice heard",
+        [FALLBACK_DROWNED] = "sound drowned",
+        [FALLBACK_NO_FACE] = "no speaking face",
     };
     const bool hears = task_hears(span->task), sees = task_sees(span->task);
     strbuf_adds(out, hears ? "sound" : "");
@@ -279,15 +283,19 @@ static void add_clock(struct strbuf *out, double now)
     strbuf_addf(out, "%02ld.%ld", tenths / 10 % 60, tenths % 10);
 }
 
+static void write_cue(struct show_layout *l, double now, const struct words *cue, bool at_top)
+{
+    begin(l, CAPTION, at_top);
+    caption_words(&l->text[CAPTION], cue->list, cue->count, now);
+}
+
 static void write_texts(struct show_layout *l, double now, const struct words *cue,
                         const struct show_span *span, bool at_top)
 {
     for (int i = 0; i < PLACES; i++)
         strbuf_clear(&l->text[i]);
-    if (cue) {
-        begin(l, CAPTION, at_top);
-        caption_words(&l->text[CAPTION], cue->list, cue->count, now);
-    }
+    if (cue)
+        write_cue(l, now, cue, at_top);
     if (span) {
         begin(l, STATUS, at_top);
         add_status(&l->text[STATUS], span);
@@ -319,27 +327,43 @@ static int measure(struct show_layout *l, enum place place, bool at_top, struct 
     return 0;
 }
 
+/* Words that are too long or too many are smaller. */
+static int fit(struct show_layout *l, const struct words *cue, bool at_top, struct error *err)
+{
+    const struct band *b = &l->bands[CAPTION];
+    int rc = 0;
+    while (!rc && l->fitted > FITTED_LEAST &&
+           ((b->left < 0 && b->right > (float)l->width) ||
+            b->bottom - b->top > CAPTION_SHARE * (float)l->height)) {
+        l->fitted *= FITTED_STEP;
+        write_cue(l, -INFINITY, cue, at_top);
+        rc = measure(l, CAPTION, at_top, err);
+    }
+    return rc;
+}
+
 /* Bands stay as they are while the words do, whichever is spoken, and through a minute. */
 static int measure_all(struct show_layout *l, double now, const struct words *cue,
                        const struct show_span *span, bool at_top, struct error *err)
 {
+    const float fitted = l->fitted;
     int rc = 0;
-    canvas_clear(l->canvas);
+    l->fitted = l->caption;
     write_texts(l, 60 * floor(now / 60), cue, span, at_top);
-    if (cue) {
-        begin(l, CAPTION, at_top);
-        caption_words(&l->text[CAPTION], cue->list, cue->count, -INFINITY);
-    }
+    if (cue)
+        write_cue(l, -INFINITY, cue, at_top);
     strbuf_clear(&l->event);
     for (int i = 0; i < PLACES; i++)
         strbuf_addf(&l->event, "%s\n", l->text[i].data);
-    if (!strcmp(l->event.data, l->measured.data))
+    if (!strcmp(l->event.data, l->measured.data)) {
+        l->fitted = fitted;
         return 0;
+    }
     strbuf_clear(&l->measured);
     strbuf_adds(&l->measured, l->event.data);
     for (int i = 0; !rc && i < PLACES; i++)
         rc = measure(l, (enum place)i, at_top, err);
-    return rc;
+    return rc || !cue ? rc : fit(l, cue, at_top, err);
 }
 
 static int add_texts(struct show_layout *l, struct error *err)

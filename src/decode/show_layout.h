@@ -2,7 +2,7 @@
  * What is drawn into one picture of a shown transcript, by media/canvas:
  *
  *     sound + lips  rate 4,2          0:01.2     how the utterance is read; when
- *     no voice is heard                          what it had to do without
+ *     no voice heard                             what it had to do without
  *          +--------+
  *          |  face  |                            thin; numbered where there are several
  *          | [lips] |                            the mouth that is read, bold

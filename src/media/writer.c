@@ -15,7 +15,6 @@
 #include "media/sound_track.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -195,8 +194,9 @@ static int open_pictures(struct writer *w, const struct writer_options *o, enum 
     c->height = o->height & ~1;
     c->framerate = o->fps_num ? (AVRational){o->fps_num, o->fps_den} : (AVRational){25, 1};
     c->time_base = av_inv_q(c->framerate);
-    while (o->own_times && c->time_base.den < INT_MAX / 2 &&
-           c->time_base.den < LEAST_CLOCK * (int64_t)c->time_base.num)
+    if (o->own_times)
+        c->time_base = (AVRational){1, c->framerate.num};
+    while (o->own_times && c->time_base.den < LEAST_CLOCK)
         c->time_base.den *= 2;
     if (kind == KIND_MKV)
         set_lossless(c, &opts);
