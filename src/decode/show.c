@@ -247,6 +247,13 @@ static int open_writer(struct rewriting *r, const char *path, struct error *err)
     return rc ? rc : writer_open(&r->writer, path, &options, err);
 }
 
+static int report(const struct rewriting *r, double seconds, struct error *err)
+{
+    return r->progress && r->progress(r->arg, seconds, r->total)
+               ? error_set(err, ERROR_CANCELLED, "stopped")
+               : 0;
+}
+
 static int rewrite_picture(struct show *s, struct rewriting *r, const struct media_chunk *c,
                            struct error *err)
 {
@@ -257,9 +264,7 @@ static int rewrite_picture(struct show *s, struct rewriting *r, const struct med
     memcpy(r->rgb, c->rgb, bytes);
     int rc = draw(s, r->layout, &r->at, r->rgb, c, err);
     rc = rc ? rc : writer_picture_at(r->writer, r->rgb, c->stride, c->time_us, err);
-    if (!rc && r->progress && r->progress(r->arg, (double)c->time_us / 1e6, r->total))
-        rc = error_set(err, ERROR_CANCELLED, "stopped");
-    return rc;
+    return rc ? rc : report(r, (double)c->time_us / 1e6, err);
 }
 
 static int rewrite(struct show *s, struct rewriting *r, struct error *err)
@@ -272,7 +277,7 @@ static int rewrite(struct show *s, struct rewriting *r, struct error *err)
         if (rc)
             return rc;
     }
-    return rc;
+    return rc ? rc : report(r, r->total, err);
 }
 
 int show_write(struct show *s, const char *media, const char *path,
