@@ -6,7 +6,11 @@
 
 #include <ass/ass.h>
 
-enum { GLYPHS_KEPT = 1000, BITMAPS_MEGABYTES = 64 }; /* of libass' caches */
+enum {
+    GLYPHS_KEPT = 1000,
+    BITMAPS_MEGABYTES = 64, /* in libass' caches */
+    PROBE = 64,             /* pixels a side, in which a letter is looked for */
+};
 
 struct canvas {
     int width, height;
@@ -37,35 +41,6 @@ static int set_style(ASS_Track *track, double font_size, int margin)
     style->MarginL = style->MarginR = margin;
     track->default_style = id;
     return style->Name && style->FontName ? 0 : -1;
-}
-
-int canvas_open(struct canvas **out, int width, int height, double font_size, int margin,
-                struct error *err)
-{
-    struct canvas *c = *out = memory_new(1, sizeof *c);
-    if (!c)
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    c->width = width;
-    c->height = height;
-    c->library = ass_library_init();
-    if (c->library)
-        ass_set_message_cb(c->library, say_nothing, NULL);
-    c->renderer = c->library ? ass_renderer_init(c->library) : NULL;
-    c->track = c->library ? ass_new_track(c->library) : NULL;
-    if (!c->renderer || !c->track || set_style(c->track, font_size, margin)) {
-        canvas_close(c);
-        *out = NULL;
-        return error_set(err, ERROR_MEMORY, "out of memory");
-    }
-    c->track->track_type = TRACK_TYPE_ASS;
-    c->track->PlayResX = width;
-    c->track->PlayResY = height;
-    c->track->ScaledBorderAndShadow = 1;
-    ass_set_storage_size(c->renderer, width, height);
-    ass_set_frame_size(c->renderer, width, height);
-    ass_set_cache_limits(c->renderer, GLYPHS_KEPT, BITMAPS_MEGABYTES);
-    ass_set_fonts(c->renderer, NULL, "sans-serif", ASS_FONTPROVIDER_AUTODETECT, NULL, 1);
-    return 0;
 }
 
 int canvas_add(struct canvas *c, int layer, const char *event, struct error *err)
@@ -131,6 +106,57 @@ void canvas_draw(struct canvas *c, uint8_t *rgb, int stride)
 {
     for (ASS_Image *i = ass_render_frame(c->renderer, c->track, 0, NULL); i; i = i->next)
         blend(rgb, stride, i);
+}
+
+static void set_size(struct canvas *c, int width, int height)
+{
+    c->width = c->track->PlayResX = width;
+    c->height = c->track->PlayResY = height;
+    ass_set_storage_size(c->renderer, width, height);
+    ass_set_frame_size(c->renderer, width, height);
+}
+
+/* libass draws nothing where it finds no font, and says nothing. */
+static int check_font(struct canvas *c, struct error *err)
+{
+    set_size(c, PROBE, PROBE);
+    int rc = canvas_add(c, 0, "{\\pos(0,0)\\fs32}0", err);
+    const struct canvas_box box = canvas_covers(c);
+    canvas_clear(c);
+    return rc || box.right > box.left
+               ? rc
+               : error_set(err, ERROR_UNSUPPORTED,
+                           "no font is installed to write words with: fonts-dejavu-core is one");
+}
+
+static int set_up(struct canvas *c, double font_size, int margin, struct error *err)
+{
+    c->library = ass_library_init();
+    if (c->library)
+        ass_set_message_cb(c->library, say_nothing, NULL);
+    c->renderer = c->library ? ass_renderer_init(c->library) : NULL;
+    c->track = c->library ? ass_new_track(c->library) : NULL;
+    if (!c->renderer || !c->track || set_style(c->track, font_size, margin))
+        return error_set(err, ERROR_MEMORY, "out of memory");
+    c->track->track_type = TRACK_TYPE_ASS;
+    c->track->ScaledBorderAndShadow = 1;
+    ass_set_cache_limits(c->renderer, GLYPHS_KEPT, BITMAPS_MEGABYTES);
+    ass_set_fonts(c->renderer, NULL, "sans-serif", ASS_FONTPROVIDER_AUTODETECT, NULL, 1);
+    return check_font(c, err);
+}
+
+int canvas_open(struct canvas **out, int width, int height, double font_size, int margin,
+                struct error *err)
+{
+    struct canvas *c = *out = memory_new(1, sizeof *c);
+    int rc = c ? set_up(c, font_size, margin, err) : error_set(err, ERROR_MEMORY, "out of memory");
+    if (!rc)
+        set_size(c, width, height);
+    else {
+        canvas_close(c);
+        *out = NULL;
+    }
+    return rc;
 }
 
 void canvas_close(struct canvas *c)

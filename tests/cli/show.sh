@@ -133,6 +133,12 @@ rc=0
 "$mome" transcribe --progress $clip --show "$folder/p.mp4" 2>"$folder/err" >"$folder/out"
 [ "$(grep -cE '^(000002|p).mp4 \[#{24}\] 0:03/0:03  ETA 0:00  RTF [0-9.]+' "$folder/err")" = 2 ] || fail "--progress: $(cat "$folder/err")"
 
+# ---- no font: said, not left out ----
+rc=0
+echo "<fontconfig></fontconfig>" >"$folder/fonts"
+FONTCONFIG_FILE=$folder/fonts "$mome" transcribe -q $clip --show "$folder/blank.mp4" >"$folder/out" 2>"$folder/err" || rc=$?
+[ $rc = 1 ] && [ ! -e "$folder/blank.mp4" ] && grep -q "no font is installed" "$folder/err" || fail "no font: $(cat "$folder/err")"
+
 # ---- wrong use ----
 cp $clip "$folder/own.mp4"
 ln -s own.mp4 "$folder/link.mp4"
