@@ -20,7 +20,8 @@ struct canvas_box { /* pixels; right and bottom lie behind the last; empty where
     int left, top, right, bottom;
 };
 
-/* Lines are `font_size` high and wrap where `margin` is left at either side. */
+/* Lines are `font_size` high and wrap where `margin` is left at either side. ERROR_UNSUPPORTED:
+   there is no font. */
 int canvas_open(struct canvas **c, int width, int height, double font_size, int margin,
                 struct error *err);
 int canvas_add(struct canvas *c, int layer, const char *event, struct error *err);

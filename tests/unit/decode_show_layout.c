@@ -143,23 +143,11 @@ static void test_sizes(void **state)
 {
     static const int sizes[][2] = {{2, 2},       {16, 16},     {96, 96},     {180, 144},
                                    {1080, 1920}, {1920, 1080}, {3840, 2160}, {4000, 60}};
-    static const char *const many[] = {"seventeen",
-                                       "words",
-                                       "are",
-                                       "more",
-                                       "than",
-                                       "fit",
-                                       "into",
-                                       "a",
-                                       "line",
-                                       "of",
-                                       "any",
-                                       "picture",
-                                       "that",
-                                       "is",
-                                       "narrow",
-                                       "pneumonoultramicroscopicsilicovolcanoconiosispneumonoultram"
-                                       "icroscopicsilicovolcanoconiosis"};
+    static const char long_word[] = "pneumonoultramicroscopicsilicovolcanoconiosis"
+                                    "pneumonoultramicroscopicsilicovolcanoconiosis";
+    const char *const many[] = {"seventeen", "words", "are",    "more",   "than", "fit",
+                                "into",      "a",     "line",   "of",     "any",  "picture",
+                                "that",      "is",    "narrow", long_word};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct scene s;
