@@ -25,7 +25,7 @@ static const char help_text[] =
     "  mome transcribe talks/ -f srt,json -o out   out/NAME.srt and out/NAME.json of each\n"
     "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n"
     "  mome transcribe two.mp4 --face 2            the lips of the second face\n"
-    "  mome transcribe clip.mp4 --show said.mp4    the words in the picture\n\n"
+    "  mome transcribe clip.mp4 --show words.mp4   the words in the picture\n\n"
     "  -f, --format F,...  of what is written: txt (a line for each utterance), srt, vtt, lrc, "
     "tsv\n"
     "                   (subtitles of at most 2 lines of 42 characters), json (everything: word\n"
