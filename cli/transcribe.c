@@ -24,7 +24,8 @@ static const char help_text[] =
     "  mome transcribe talk.mp4 -f srt >talk.srt   subtitles\n"
     "  mome transcribe talks/ -f srt,json -o out   out/NAME.srt and out/NAME.json of each\n"
     "  mome transcribe clip.mp4 --task vsr --debug-mouth seen.mp4    lips alone\n"
-    "  mome transcribe two.mp4 --face 2            the lips of the second face\n\n"
+    "  mome transcribe two.mp4 --face 2            the lips of the second face\n"
+    "  mome transcribe clip.mp4 --show words.mp4   the words in the picture\n\n"
     "  -f, --format F,...  of what is written: txt (a line for each utterance), srt, vtt, lrc, "
     "tsv\n"
     "                   (subtitles of at most 2 lines of 42 characters; srt and vtt name the\n"
@@ -50,6 +51,9 @@ static const char help_more[] =
     "  --face N         read the lips of the Nth face of each shot, counted from 1, the largest\n"
     "                   first, from left to right where they are alike (default: of the one\n"
     "                   whose lips move with the sound)\n"
+    "  --show F.mp4     write the video anew, its rate and its sound kept, with the words in it:\n"
+    "                   the one that is spoken, those that are doubtful (red, underlined), the\n"
+    "                   mouth that is read, whether sound or lips are, and why; for one FILE\n"
     "  --debug-mouth F  write a video of what the model sees, for one FILE\n\n"
     "A file that cannot be read is told of and the others go on. Transcripts are whole or not\n"
     "there: Ctrl-C stops without one of the file that was being read. Exit code: 0 good, 1 a file\n"
@@ -154,6 +158,9 @@ static int on_utterance(void *arg, struct utterance *u, struct error *err)
         progress_end(&t->progress);
     say_fallback(t, r->input, u);
     say_pace(t, r->input, u);
+    int rc = t->shown ? show_utterance(t->shown, u, err) : 0;
+    if (rc)
+        return rc;
     return t->writes ? outputs_add(&t->outputs, u, err) : print_utterance(r, u, err);
 }
 
@@ -171,6 +178,8 @@ static int read_media(struct transcribe *t, const struct input *input, struct er
     struct transcribe_options options = {
         .finder = t->finder, .utterance = on_utterance, .progress = on_progress, .arg = &reading};
     int rc = session_stream(&t->session, &options.stream, t->face, err);
+    options.stream.faces = t->shown ? show_faces : NULL;
+    options.stream.arg = t->shown;
     rc = rc ? rc
             : transcribe_file(&t->session.transcriber, &reading.what, input->path, &options, err);
     if (rc && !strstr(err->message, input->path))
@@ -180,9 +189,45 @@ static int read_media(struct transcribe *t, const struct input *input, struct er
     return rc;
 }
 
+/* The bar and what stands beside it begin anew. */
+static void begin_progress(struct transcribe *t, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    size_t most = sizeof t->label - 1;
+    name = slash ? slash + 1 : name;
+    snprintf(t->label, sizeof t->label, "%.*s",
+             (int)normalize_valid(name, strlen(name) < most ? strlen(name) : most), name);
+    progress_start(&t->progress, t->label,
+                   t->session.quiet || !(t->asked || isatty(STDERR_FILENO)));
+}
+
+static int on_shown(void *arg, double seconds, double total)
+{
+    struct transcribe *t = arg;
+    progress_media(&t->progress, seconds, total, t->place);
+    return interrupted();
+}
+
+/* The words, and the video in which they are seen. */
+static int show_media(struct transcribe *t, const struct input *input, struct error *err)
+{
+    int rc = show_new(&t->shown, err);
+    rc = rc ? rc : read_media(t, input, err);
+    if (!rc) {
+        progress_end(&t->progress);
+        begin_progress(t, t->show);
+        rc = show_write(t->shown, input->path, t->show, on_shown, t, err);
+    }
+    show_free(t->shown);
+    t->shown = NULL;
+    return rc;
+}
+
 static int transcribe_media(struct transcribe *t, const struct input *input, struct error *err)
 {
     const struct session *s = &t->session;
+    if (t->show)
+        return show_media(t, input, err);
     bool whole = t->table || t->json || t->debug_mouth || s->noise_path;
     return whole ? transcribe_clip(t, input->path, err) : read_media(t, input, err);
 }
@@ -193,7 +238,7 @@ static int transcribe_input(struct transcribe *t, const struct input *input, str
     if (!t->writes)
         return transcribe_media(t, input, err);
     int rc = outputs_open(&t->outputs, input, err);
-    if (!rc && !t->outputs.open_count) {
+    if (!rc && !t->outputs.open_count && !t->show) {
         transcribe_remark(t, input->path,
                           "its transcripts are there already (--force replaces them)");
         return 0;
@@ -217,24 +262,13 @@ static void begin_output(struct transcribe *t)
         printf("%-*s  task  rate   noise    tokens       ms  text\n", t->name, "file");
 }
 
-static void begin_progress(struct transcribe *t, int number)
-{
-    const char *name = t->inputs.list[number].name, *slash = strrchr(name, '/');
-    size_t most = sizeof t->label - 1;
-    name = slash ? slash + 1 : name;
-    snprintf(t->label, sizeof t->label, "%.*s",
-             (int)normalize_valid(name, strlen(name) < most ? strlen(name) : most), name);
-    if (t->inputs.count > 1)
-        snprintf(t->place, sizeof t->place, "(file %d of %d)", number + 1, t->inputs.count);
-    progress_start(&t->progress, t->label,
-                   t->session.quiet || !(t->asked || isatty(STDERR_FILENO)));
-}
-
 static int transcribe_inputs(struct transcribe *t, struct error *err)
 {
     int failures = t->inputs.failures, done = 0, rc = 0, i;
     for (i = 0; rc != ERROR_CANCELLED && !interrupted() && i < t->inputs.count; i++) {
-        begin_progress(t, i);
+        if (t->inputs.count > 1)
+            snprintf(t->place, sizeof t->place, "(file %d of %d)", i + 1, t->inputs.count);
+        begin_progress(t, t->inputs.list[i].name);
         rc = transcribe_input(t, &t->inputs.list[i], err);
         progress_end(&t->progress);
         done += !rc;
@@ -267,12 +301,18 @@ static const char *conflict(const struct transcribe *t)
                "do not write (--json does)";
     if (t->outputs.folder && t->outputs.beside)
         return "-o and --beside exclude each other";
+    if (t->show && (t->table || t->json || t->debug_mouth || t->session.noise_path))
+        return "--show does not go with tables, --json, noise or --debug-mouth";
+    if (t->show && t->inputs.count > 1)
+        return "--show takes one file";
     return t->debug_mouth && t->inputs.count > 1 ? "--debug-mouth takes one file" : NULL;
 }
 
 static int run(struct transcribe *t, struct error *err)
 {
     int rc = t->inputs.count ? 0 : EXIT_FAILED; /* said already */
+    if (!rc && t->show && show_check(t->inputs.list[0].path, t->show, t->outputs.replace, err))
+        return command_failed(err);
     if (!rc && (outputs_check(&t->outputs, &t->inputs, err) || session_open(&t->session, err) ||
                 face_finder_open(&t->finder, err)))
         rc = command_failed(err);
@@ -283,7 +323,7 @@ static int run(struct transcribe *t, struct error *err)
     return transcribe_inputs(t, err);
 }
 
-enum { JSON = 256, BESIDE, FORCE, PROGRESS, FACE, DEBUG_MOUTH, HELP };
+enum { JSON = 256, BESIDE, FORCE, PROGRESS, FACE, SHOW, DEBUG_MOUTH, HELP };
 
 /* One of the command's own or the session's; EXIT_USAGE after saying what is wrong with it. */
 static int take_option(struct transcribe *t, int option, char **argv)
@@ -313,6 +353,9 @@ static int take_option(struct transcribe *t, int option, char **argv)
         if (option_integer(&t->face, optarg, 1, FACE_NUMBER_MAX))
             return command_usage("transcribe", "--face takes 1, 2, .., not", optarg);
         return 0;
+    case SHOW:
+        t->show = optarg;
+        return 0;
     case DEBUG_MOUTH:
         t->debug_mouth = optarg;
         return 0;
@@ -333,6 +376,7 @@ static int read_arguments(struct transcribe *t, int argc, char **argv, bool *hel
                                             {"progress", no_argument, NULL, PROGRESS},
                                             {"json", no_argument, NULL, JSON},
                                             {"face", required_argument, NULL, FACE},
+                                            {"show", required_argument, NULL, SHOW},
                                             {"debug-mouth", required_argument, NULL, DEBUG_MOUTH},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};

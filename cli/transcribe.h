@@ -5,6 +5,7 @@
 #include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "decode/show.h"
 #include "features/face.h"
 
 #include <jansson.h>
@@ -13,7 +14,9 @@ struct transcribe {
     struct session session;
     struct face_finder *finder;
     const char *debug_mouth;
-    int face; /* number asked for; 0: the one who speaks */
+    const char *show;   /* the video to write, or NULL */
+    struct show *shown; /* what it will show; NULL: nothing */
+    int face;           /* number asked for; 0: the one who speaks */
     struct inputs inputs;
     struct outputs outputs;
     bool writes;  /* into outputs; else results are printed, or go into json */

@@ -32,6 +32,7 @@ allow src/eval base tensor nn weights text media features models decode eval
 allow src/train base tensor nn weights text media features models decode eval train
 allow src/api base tensor nn weights text media features models decode api
 only 'lib(av|sw)' 'src/media/'
+only 'ass/' 'src/media/canvas.c'
 only 'dlib' 'src/features/face.cc'
 only '(oneapi|dnnl)' 'src/tensor/cpu/onednn.c'
 exit $bad

@@ -3,7 +3,7 @@
 set -eu
 packages="gcc g++ clang clang-format cmake make pkg-config git curl python3
     libdnnl-dev ocl-icd-opencl-dev libomp-14-dev libavformat-dev libavcodec-dev libavfilter-dev libavutil-dev libswresample-dev
-    libswscale-dev libdlib-dev libdlib-data libjpeg-dev libblas-dev liblapack-dev libjansson-dev libpcre2-dev libutf8proc-dev
+    libswscale-dev libass-dev libdlib-dev libdlib-data libjpeg-dev libblas-dev liblapack-dev libjansson-dev libpcre2-dev libutf8proc-dev
     libcmocka-dev flite1-dev libcairo2-dev libavdevice-dev ffmpeg libopenmpi-dev openmpi-bin dpkg-dev file"
 missing=""
 for p in $packages; do

@@ -173,10 +173,14 @@ int stream_sound(struct stream *s, const float *pcm, int64_t samples, struct err
 /* The pictures whose faces are decided. */
 static int take_pictures(struct stream *s, struct error *err)
 {
-    while (faces_pop(s->faces, &s->picture))
-        if (!clip_faces_add(&s->seen, &s->picture, s->options.face))
-            return error_set(err, ERROR_MEMORY, "out of memory");
-    return 0;
+    const struct stream_options *o = &s->options;
+    int rc = 0;
+    while (!rc && faces_pop(s->faces, &s->picture)) {
+        rc = o->faces ? o->faces(o->arg, &s->picture, err) : 0;
+        if (!rc && !clip_faces_add(&s->seen, &s->picture, o->face))
+            rc = error_set(err, ERROR_MEMORY, "out of memory");
+    }
+    return rc;
 }
 
 int stream_picture(struct stream *s, const uint8_t *rgb, int width, int height, int stride,

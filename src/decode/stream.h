@@ -29,6 +29,7 @@
 #include "decode/pace_run.h"
 #include "decode/transcriber.h"
 #include "decode/utterance.h"
+#include "features/faces.h"
 
 struct stream;
 
@@ -43,6 +44,9 @@ struct stream_options {
     double pause_seconds; /* of silence that end an utterance; 0: 0.5 for a model of short
                              utterances to 1.0 for one of 30 s */
     int face;             /* whose lips: the nth face of each shot; 0: the one who speaks */
+    /* The faces of each picture, in order, before any utterance that has it. NULL: don't. */
+    int (*faces)(void *arg, const struct faces_picture *faces, struct error *err);
+    void *arg;
 };
 
 /* The finder is borrowed, and may be shared; NULL where there are no pictures. */

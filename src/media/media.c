@@ -20,13 +20,11 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/intreadwrite.h>
 #include <libavutil/time.h>
 
 #define MAX_SECONDS (12 * 3600)
 #define MAX_GAP_US (600 * (int64_t)1000000) /* a larger jump of the time stamps is damage */
 #define MAX_TIME_US ((int64_t)1 << 60)
-#define MAX_BOXES 100000
 #define MAX_LAST_US 10000000 /* the longest that a last picture is held */
 #define DEVICE_WAIT_US 4000  /* between two looks at a device that has nothing */
 
@@ -53,6 +51,8 @@ struct media {
     const char *device;      /* its kind; NULL: a file or pipe */
     bool (*stop)(void *arg); /* device */
     void *arg;
+    bool own_times;  /* sound is not decoded: its packets are given out */
+    bool has_packet; /* m->packet is to be given out */
     bool drained;    /* the container is at its end, and the decoders know */
     int64_t damaged; /* packets that could not be decoded */
 };
@@ -77,39 +77,6 @@ static int64_t to_us(int64_t time, AVRational base)
 }
 
 /* ---- opening ---- */
-
-/*
- * An mp4 says how long it is: a chain of boxes (32 bit big-endian size, 4 letters; size 1: 64 bit
- * size follows; size 0: to the end of the file). One that reaches past the file's end was cut,
- * which FFmpeg would pass over in silence. Only boxes that matter count: some writers leave rubbish
- * at the end.
- */
-static int check_complete(const struct media *m, struct error *err)
-{
-    uint8_t box[16];
-    uint64_t start = 0, length = (uint64_t)m->source.size;
-    if (source_peek(&m->source, box, 8, 0) < 8 || memcmp(box + 4, "ftyp", 4) != 0)
-        return 0;
-    for (int count = 0; count < MAX_BOXES; count++) {
-        if (source_peek(&m->source, box, 16, (int64_t)start) < 8)
-            return 0;
-        uint64_t size = AV_RB32(box);
-        if (size == 1)
-            size = AV_RB64(box + 8);
-        bool matters = !memcmp(box + 4, "mdat", 4) || !memcmp(box + 4, "moov", 4) ||
-                       !memcmp(box + 4, "moof", 4);
-        if (size > length - start && matters)
-            return error_set(err, ERROR_FORMAT,
-                             "%s: an mp4 that is cut short: %llu bytes of at least %llu; copy or "
-                             "record it again",
-                             m->path, (unsigned long long)length,
-                             (unsigned long long)(size < length ? start + size : size));
-        if (size < 8 || size > length - start)
-            return 0;
-        start += size;
-    }
-    return 0;
-}
 
 static int open_file(struct media *m, struct error *err)
 {
@@ -229,7 +196,8 @@ static int open_streams(struct media *m, const struct media_options *o, struct e
         if (s != m->sound_stream.stream && s != m->picture_stream.stream)
             s->discard = AVDISCARD_ALL;
     }
-    int rc = m->sound_stream.stream ? open_decoder(m, &m->sound_stream, err) : 0;
+    m->own_times = m->pictures.own_times = o->own_times;
+    int rc = m->sound_stream.stream && !o->own_times ? open_decoder(m, &m->sound_stream, err) : 0;
     if (rc == 0 && m->picture_stream.stream)
         rc = open_pictures(m, err);
     return rc;
@@ -254,7 +222,7 @@ int media_open(struct media **out, const char *path, const struct media_options 
     if (rc == 0 && !m->device)
         rc = source_open(&m->source, path, err);
     if (rc == 0 && !m->device)
-        rc = check_complete(m, err);
+        rc = source_complete(&m->source, path, err);
     if (rc == 0)
         rc = open_container(m, err);
     if (rc == 0)
@@ -293,13 +261,23 @@ struct media_info media_info(const struct media *m)
     };
     if (m->format->duration > 0)
         info.duration_s = (double)m->format->duration / AV_TIME_BASE;
-    if (info.has_pictures && m->picture_stream.stream->avg_frame_rate.den)
-        info.picture_rate = av_q2d(m->picture_stream.stream->avg_frame_rate);
+    const AVRational rate =
+        info.has_pictures ? m->picture_stream.stream->avg_frame_rate : (AVRational){0};
+    if (rate.num > 0 && rate.den > 0) {
+        info.picture_rate = av_q2d(rate);
+        info.rate_num = rate.num;
+        info.rate_den = rate.den;
+    }
     if (info.has_sound) {
         info.sample_rate = m->sound_stream.stream->codecpar->sample_rate;
         info.channels = m->sound_stream.stream->codecpar->ch_layout.nb_channels;
     }
     return info;
+}
+
+const struct AVStream *media_sound_stream(const struct media *m)
+{
+    return m->sound_stream.stream;
 }
 
 /* ---- reading ---- */
@@ -398,8 +376,12 @@ static int take_packet(struct media *m, struct error *err)
         send_packet(m, &m->picture_stream, NULL);
         return 0;
     }
-    if (m->sound_stream.stream && m->packet->stream_index == m->sound_stream.stream->index)
+    if (m->sound_stream.stream && m->packet->stream_index == m->sound_stream.stream->index) {
+        m->has_packet = m->own_times;
+        if (m->has_packet)
+            return 0;
         send_packet(m, &m->sound_stream, m->packet);
+    }
     if (m->picture_stream.stream && m->packet->stream_index == m->picture_stream.stream->index)
         send_packet(m, &m->picture_stream, m->packet);
     av_packet_unref(m->packet);
@@ -419,7 +401,9 @@ static int advance(struct media *m, struct error *err)
         rc = take_frame(m, &m->picture_stream, err);
     if (rc)
         return rc;
-    if (m->drained || (!wants_more(&m->sound_stream) && !wants_more(&m->picture_stream)))
+    const bool wants_packets = m->own_times && m->sound_stream.stream;
+    if (m->drained ||
+        !(wants_packets || wants_more(&m->sound_stream) || wants_more(&m->picture_stream)))
         return 0;
     rc = take_packet(m, err);
     return rc ? rc : 1;
@@ -452,10 +436,29 @@ static int within_limit(struct media *m, struct stream *s, struct media_chunk *c
     return 1;
 }
 
+/* The packet of sound that was read, on the common clock. */
+static void give_packet(struct media *m, struct media_chunk *chunk)
+{
+    const int64_t zero =
+        av_rescale_q(m->zero_us, AV_TIME_BASE_Q, m->sound_stream.stream->time_base);
+    if (m->packet->pts != AV_NOPTS_VALUE)
+        m->packet->pts = av_sat_sub64(m->packet->pts, zero);
+    if (m->packet->dts != AV_NOPTS_VALUE)
+        m->packet->dts = av_sat_sub64(m->packet->dts, zero);
+    m->has_packet = false;
+    *chunk = (struct media_chunk){.kind = MEDIA_PACKET, .packet = m->packet};
+}
+
 int media_read(struct media *m, struct media_chunk *chunk, struct error *err)
 {
+    if (m->own_times)
+        av_packet_unref(m->packet);
     for (;;) {
         int rc = 0;
+        if (m->has_packet) {
+            give_packet(m, chunk);
+            return 1;
+        }
         while (rc == 0 && sound_pull(&m->sound, chunk))
             rc = within_limit(m, &m->sound_stream, chunk, err);
         if (rc)

@@ -13,6 +13,9 @@
  * of the file stands a repeat of it, after the last one (and its duration) the pictures end;
  *   - each stream ends by itself: the two need not be equally long.
  *
+ * With `own_times` pictures come as the file has them, each at its own time on that clock, and
+ * sound as it is stored: packets, for media/writer to keep.
+ *
  * Pictures are turned upright (display matrix) and have square pixels. Cover art is no picture.
  * Memory does not grow with the length of the file. A reader belongs to one thread.
  */
@@ -29,9 +32,12 @@
 #define MEDIA_SAMPLES_PER_PICTURE (MEDIA_SAMPLE_RATE / MEDIA_FPS)
 
 struct media; /* opaque */
+struct AVPacket;
+struct AVStream;
 
 struct media_options {
     bool no_sound, no_pictures; /* leave the stream out: it costs nothing then */
+    bool own_times;             /* nothing on a grid, nothing resampled */
     double max_seconds;         /* stop there, without an error; 0: to the end (at most 12 hours) */
     const char
         *device; /* the path is a name of a device of this kind (media/device.h); NULL: not */
@@ -44,19 +50,22 @@ struct media_info {
     int width, height;            /* of the pictures as media_read gives them, upright */
     double duration_s;            /* as the container says; 0: not known */
     double picture_rate;          /* of the file, before the grid, per second; 0: not known */
+    int rate_num, rate_den;       /* that, as a fraction; 0, 0: not known */
     int sample_rate, channels;    /* of the file */
 };
 
-enum media_kind { MEDIA_SOUND, MEDIA_PICTURE };
+enum media_kind { MEDIA_SOUND, MEDIA_PICTURE, MEDIA_PACKET };
 
 /* Pointers are valid until the next media_read or media_close. */
 struct media_chunk {
     enum media_kind kind;
-    int64_t start;      /* index of the first sample, or of the picture */
+    int64_t start;      /* index of the first sample, or of the picture (nearest on the grid) */
     const float *pcm;   /* MEDIA_SOUND: [count] */
     int64_t count;      /* samples; 1 for a picture */
     const uint8_t *rgb; /* MEDIA_PICTURE: [height, stride] bytes, a row holds [width, 3] */
     int width, height, stride;
+    int64_t time_us;               /* MEDIA_PICTURE: when it is seen */
+    const struct AVPacket *packet; /* MEDIA_PACKET: of sound, by own_times; on the common clock */
 };
 
 const char *media_ffmpeg_version(void); /* of the one that runs: "5.1.6-0+deb12u1" */
@@ -65,6 +74,8 @@ const char *media_ffmpeg_version(void); /* of the one that runs: "5.1.6-0+deb12u
 int media_open(struct media **m, const char *path, const struct media_options *options,
                struct error *err);
 struct media_info media_info(const struct media *m);
+/* What the packets of sound belong to; NULL: there is no sound. */
+const struct AVStream *media_sound_stream(const struct media *m);
 
 /* 1: *chunk is filled; 0: the end; negative: error. Sound and pictures come in the order of the
    file; within a kind the starts are contiguous from 0. */

@@ -142,21 +142,16 @@ void pictures_finish(struct pictures *p, int64_t duration_us)
         p->until = 1;
 }
 
-int pictures_pull(struct pictures *p, struct media_chunk *chunk)
+/* The picture that is held, at a place of the grid. */
+static int give(struct pictures *p, struct media_chunk *chunk, int64_t index, int64_t time_us)
 {
-    if (!p->has_held)
-        return 0;
-    if (p->next >= p->until) {
-        if (p->has_coming)
-            take_over(p);
-        return 0;
-    }
     int rc = p->converted ? 0 : convert(p);
     if (rc < 0)
         return rc;
     *chunk = (struct media_chunk){
         .kind = MEDIA_PICTURE,
-        .start = p->next++,
+        .start = index,
+        .time_us = time_us,
         .count = 1,
         .rgb = p->upright ? p->upright : p->rgb,
         .width = p->width,
@@ -164,6 +159,23 @@ int pictures_pull(struct pictures *p, struct media_chunk *chunk)
         .stride = p->upright ? p->upright_stride : p->stride,
     };
     return 1;
+}
+
+int pictures_pull(struct pictures *p, struct media_chunk *chunk)
+{
+    if (!p->has_held)
+        return 0;
+    if (p->own_times) {
+        p->has_held = false;
+        return give(p, chunk, points_before(p->held_us - PERIOD_US / 2), p->held_us);
+    }
+    if (p->next >= p->until) {
+        if (p->has_coming)
+            take_over(p);
+        return 0;
+    }
+    const int64_t index = p->next++;
+    return give(p, chunk, index, index * PERIOD_US);
 }
 
 void pictures_release(struct pictures *p)

@@ -3,7 +3,8 @@
  *
  * Picture k of the grid is the frame whose time is nearest to k/25 s. With frames at t0 < t1, frame
  * 0 therefore serves every k/25 < (t0 + t1) / 2 that no frame before it has served; the last one
- * serves k/25 < t + duration. So one frame is held until its successor is known, and no more.
+ * serves k/25 < t + duration. So one frame is held until its successor is known, and no more. With
+ * own_times every frame is given once, as soon as it is there.
  */
 #ifndef MEDIA_PICTURES_H
 #define MEDIA_PICTURES_H
@@ -26,6 +27,7 @@ struct pictures {
     bool transposed, flip_x, flip_y;
     AVFrame *held, *coming; /* held: being shown; coming: takes over at `until` */
     bool has_held, has_coming, converted;
+    bool own_times;             /* each once, at its time, instead of the grid */
     int64_t held_us, coming_us; /* their times on the common clock */
     int64_t next, until;        /* grid index given next; first one that `held` does not serve */
     struct SwsContext *scaler;

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <libavformat/avformat.h>
+#include <libavutil/intreadwrite.h>
 
+#define MAX_BOXES 100000
 #define IO_BYTES (1 << 16)
 #define SPOOL_LIMIT ((int64_t)16 << 30) /* bytes of a pipe that we are willing to keep */
 
@@ -152,4 +154,37 @@ int source_peek(const struct source *s, uint8_t *bytes, int count, int64_t offse
 {
     ssize_t n = s->pipe ? 0 : pread(s->fd, bytes, (size_t)count, offset);
     return n > 0 ? (int)n : 0;
+}
+
+/*
+ * An mp4 says how long it is: a chain of boxes (32 bit big-endian size, 4 letters; size 1: 64 bit
+ * size follows; size 0: to the end of the file). One that reaches past the file's end was cut,
+ * which FFmpeg would pass over in silence. Only boxes that matter count: some writers leave rubbish
+ * at the end.
+ */
+int source_complete(const struct source *s, const char *path, struct error *err)
+{
+    uint8_t box[16];
+    uint64_t start = 0, length = (uint64_t)s->size;
+    if (source_peek(s, box, 8, 0) < 8 || memcmp(box + 4, "ftyp", 4) != 0)
+        return 0;
+    for (int count = 0; count < MAX_BOXES; count++) {
+        if (source_peek(s, box, 16, (int64_t)start) < 8)
+            return 0;
+        uint64_t size = AV_RB32(box);
+        if (size == 1)
+            size = AV_RB64(box + 8);
+        bool matters = !memcmp(box + 4, "mdat", 4) || !memcmp(box + 4, "moov", 4) ||
+                       !memcmp(box + 4, "moof", 4);
+        if (size > length - start && matters)
+            return error_set(err, ERROR_FORMAT,
+                             "%s: an mp4 that is cut short: %llu bytes of at least %llu; copy or "
+                             "record it again",
+                             path, (unsigned long long)length,
+                             (unsigned long long)(size < length ? start + size : size));
+        if (size < 8 || size > length - start)
+            return 0;
+        start += size;
+    }
+    return 0;
 }

@@ -38,5 +38,7 @@ void source_close(struct source *s); /* also after a failed open */
 /* Up to `count` bytes from `offset` without moving the position; returns how many there were.
    Files only (0 for a pipe). */
 int source_peek(const struct source *s, uint8_t *bytes, int count, int64_t offset);
+/* Whether an mp4 is all there: 0, or ERROR_FORMAT. */
+int source_complete(const struct source *s, const char *path, struct error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "media/writer.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "media/sound_track.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,6 +31,7 @@
 #define MAX_SIDE 16384
 #define DEFAULT_CRF 20
 #define LOSSLESS_GOP 250
+#define LEAST_CLOCK 10000 /* Hz of the pictures' time stamps, where those are their own */
 
 enum kind { KIND_MP4, KIND_MKV, KIND_WAV };
 
@@ -47,6 +49,7 @@ struct writer {
     AVFormatContext *muxer;
     AVPacket *packet;
     struct track pictures, sound; /* encoder NULL: not there */
+    struct sound_track kept;      /* sound of another file; muxer NULL: not there */
     struct SwsContext *scaler;
 };
 
@@ -91,6 +94,7 @@ void writer_abandon(struct writer *w)
         return;
     track_release(&w->pictures);
     track_release(&w->sound);
+    sound_track_release(&w->kept);
     sws_freeContext(w->scaler);
     av_packet_free(&w->packet);
     if (w->muxer && w->muxer->pb) {
@@ -190,6 +194,10 @@ static int open_pictures(struct writer *w, const struct writer_options *o, enum 
     c->height = o->height & ~1;
     c->framerate = o->fps_num ? (AVRational){o->fps_num, o->fps_den} : (AVRational){25, 1};
     c->time_base = av_inv_q(c->framerate);
+    if (o->own_times)
+        c->time_base = (AVRational){1, c->framerate.num};
+    while (o->own_times && c->time_base.den < LEAST_CLOCK)
+        c->time_base.den *= 2;
     if (kind == KIND_MKV)
         set_lossless(c, &opts);
     else
@@ -241,6 +249,12 @@ static int open_sound(struct writer *w, const struct writer_options *o, enum kin
     if (rc >= 0)
         rc = av_frame_get_buffer(t->frame, 0);
     return rc < 0 ? failed(w, rc, "write sound", err) : 0;
+}
+
+static int keep_sound(struct writer *w, const struct AVStream *from, struct error *err)
+{
+    int rc = sound_track_open(&w->kept, w->muxer, from);
+    return rc < 0 ? failed(w, rc, "write the sound", err) : 0;
 }
 
 static int check_options(const char *path, const struct writer_options *o, enum kind kind,
@@ -307,6 +321,8 @@ int writer_open(struct writer **out, const char *path, const struct writer_optio
         rc = open_pictures(w, o, kind, err);
     if (rc == 0 && o->sample_rate)
         rc = open_sound(w, o, kind, err);
+    if (rc == 0 && o->sound_stream)
+        rc = keep_sound(w, o->sound_stream, err);
     if (rc == 0) {
         int code = avformat_write_header(w->muxer, NULL);
         if (code < 0)
@@ -331,6 +347,24 @@ int writer_picture(struct writer *w, const uint8_t *rgb, int stride, struct erro
     sws_scale(w->scaler, &rgb, &stride, 0, t->encoder->height, t->frame->data, t->frame->linesize);
     t->frame->pts = t->next++;
     return encode(w, t, t->frame, err);
+}
+
+int writer_picture_at(struct writer *w, const uint8_t *rgb, int stride, int64_t time_us,
+                      struct error *err)
+{
+    struct track *t = &w->pictures;
+    const int64_t time =
+        t->encoder ? av_rescale_q(time_us, AV_TIME_BASE_Q, t->encoder->time_base) : 0;
+    t->next = time > t->next ? time : t->next;
+    return writer_picture(w, rgb, stride, err);
+}
+
+int writer_packet(struct writer *w, const struct AVPacket *packet, struct error *err)
+{
+    if (!w->kept.muxer)
+        return error_set(err, ERROR_USAGE, "%s: opened without sound to keep", w->file.path);
+    int rc = sound_track_packet(&w->kept, packet);
+    return rc < 0 ? failed(w, rc, "write the sound", err) : 0;
 }
 
 static int send_sound(struct writer *w, struct error *err)
@@ -392,6 +426,10 @@ int writer_close(struct writer *w, struct error *err)
         rc = encode(w, &w->pictures, NULL, err);
     if (rc == 0 && w->sound.encoder)
         rc = encode(w, &w->sound, NULL, err);
+    if (rc == 0 && w->kept.muxer) {
+        int code = sound_track_finish(&w->kept);
+        rc = code < 0 ? failed(w, code, "write the sound", err) : 0;
+    }
     if (rc == 0) {
         int code = av_write_trailer(w->muxer);
         if (code < 0 || w->write_error)
