@@ -19,7 +19,7 @@ import torch
 RATE, HOP, WINDOW, MELS, STEP = 16000, 160, 400, 40, 4
 WIDTH, DILATIONS = 48, (1, 2, 4)
 FRAMES, BATCH = 250, 24  # of an example: 10 s
-VOICE = torch.tensor(1.5)  # what missing a frame of it weighs while training; the bias is put back by its logarithm
+VOICE = torch.tensor(1.5)  # what missing a frame of it weighs in training; half of what that moves the bias is taken back
 
 
 def decode(path, seconds=None):
@@ -212,7 +212,7 @@ def load_net(path):
         if name.startswith("layers") and name.endswith("weight"):
             tensors[name] = tensors[name].permute(0, 2, 1)
     tensors["out.weight"] = tensors["out.weight"][None, :, None]
-    tensors["out.bias"] += torch.log(VOICE)
+    tensors["out.bias"] += torch.log(VOICE) / 2
     net.load_state_dict(tensors)
     return net
 
@@ -261,7 +261,7 @@ def main():
             print(f"step {step} loss {total / 200:.3f}", flush=True)
             total = 0.0
     with torch.no_grad():
-        net.out.bias -= torch.log(VOICE)
+        net.out.bias -= torch.log(VOICE) / 2
     save(o.output, net)
     report(o, net, load, manifests, held)
 
