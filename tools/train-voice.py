@@ -5,7 +5,8 @@
 
 Needs PyTorch, NumPy and ffmpeg. Both folders hold music and sounds without speech, in any format; a sixth of the first's
 files, by hash of their names, and all of the second's are only listened to in the end. Speech: LibriSpeech, LJSpeech and
-GRID training clips, whose frames are labelled by their energy. Noise is made: white, pink, brown, gusts, hum, crackle.
+GRID training clips, whose frames are labelled by their energy. Noise is made: white, pink, brown, gusts, hum, crackle; so are
+tunes.
 
 Everything is taken to mel powers of 10 ms once. An example adds up those of speech and of music, noise or babble at -8 to
 30 dB (and what sounds of one band, whose phases nobody knows, do to each other), through a filter that tilts and waves.
@@ -18,7 +19,7 @@ import torch
 RATE, HOP, WINDOW, MELS, STEP = 16000, 160, 400, 40, 4
 WIDTH, DILATIONS = 48, (1, 2, 4)
 FRAMES, BATCH = 250, 24  # of an example: 10 s
-VOICE = torch.tensor(1.5)  # what missing a frame of it weighs while training; the bias is put back by its logarithm
+VOICE = torch.tensor(1.5)  # what missing a frame of it weighs in training; half of what that moves the bias is taken back
 
 
 def decode(path, seconds=None):
@@ -96,6 +97,22 @@ def noise(n, rng):
             x[at:at + length] += rng.standard_normal(length) * np.exp(-np.arange(length) / (length / 5)) * rng.uniform(0, 1)
         x = x + 0.005 * white
     return (x / (np.sqrt(np.mean(np.square(x))) + 1e-9)).astype(np.float32)
+
+
+def tune(n, rng):
+    """Notes one after the other or together, in a scale and with harmonics and a decay of its own."""
+    x, at, beat = np.zeros(n + RATE, np.float32), 0, int(RATE * rng.uniform(0.08, 0.6))
+    base, harmonics, fall, decay = rng.uniform(80, 700), rng.integers(1, 9), rng.uniform(0.4, 2), rng.uniform(0.5, 12)
+    scale = rng.choice([0, 2, 3, 4, 5, 7, 8, 9, 11, 12], 5)
+    while at < n:
+        length = min(beat * int(rng.choice([1, 1, 1, 2])), RATE)
+        t = np.arange(length) / RATE
+        for _ in range(int(rng.choice([1, 1, 3]))):
+            f0 = base * 2 ** (rng.choice(scale) / 12)
+            note = sum(k ** -fall * np.sin(2 * np.pi * f0 * k * t + rng.uniform(0, 6)) for k in range(1, harmonics + 1) if f0 * k < 8000)
+            x[at:at + length] += note * np.exp(-decay * t) * np.minimum(1, t / 0.005)
+        at += length
+    return (x[:n] / (np.sqrt(np.mean(np.square(x[:n]))) + 1e-9)).astype(np.float32)
 
 
 class Net(torch.nn.Module):
@@ -184,6 +201,22 @@ def save(path, net):
     os.replace(path + ".part", path)
 
 
+def load_net(path):
+    """What save wrote, with the bias as it is while training."""
+    data, net = open(path, "rb").read(), Net()
+    begin = 8 + struct.unpack("<Q", data[:8])[0]
+    tensors = {}
+    for name, t in json.loads(data[8:begin]).items():
+        at, end = t["data_offsets"]
+        tensors[name] = torch.tensor(np.frombuffer(data[begin + at:begin + end], "<f4").reshape(t["shape"]).copy())
+        if name.startswith("layers") and name.endswith("weight"):
+            tensors[name] = tensors[name].permute(0, 2, 1)
+    tensors["out.weight"] = tensors["out.weight"][None, :, None]
+    tensors["out.bias"] += torch.log(VOICE) / 2
+    net.load_state_dict(tensors)
+    return net
+
+
 def media(folder):
     kinds = (".ogg", ".oga", ".mp3", ".wav", ".flac", ".opus")
     files = sorted(glob.glob(folder + "/**/*", recursive=True))
@@ -196,6 +229,7 @@ def main():
     parser.add_argument("--music", required=True)
     parser.add_argument("--unheard", required=True)
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--start", help="go on with a file that this wrote")
     parser.add_argument("-o", "--output", required=True)
     o = parser.parse_args()
     torch.manual_seed(1), torch.set_num_threads(1)
@@ -209,13 +243,13 @@ def main():
     pcm = [x for x in (decode(p, 150) for p in files if p not in held) if len(x) > 4000 and np.abs(x).max() > 0.01]
     print(f"{sum(map(len, speech))} clips of speech, {sum(map(len, pcm)) / RATE / 60:.0f} min of music and sounds", flush=True)
     sounds = [powers(p) for p in pcm] + [powers(speed(p, rng.uniform(0.75, 1.3))) for p in pcm]
-    noises = [powers(noise(10 * RATE, rng) * 0.05) for _ in range(300)]
+    noises = [powers(make(10 * RATE, rng) * 0.05) for make, count in ((noise, 300), (tune, 150)) for _ in range(count)]
     babble = [powers(decode(os.path.join(o.data, "noise/babble_train.flac")))]
     weights = np.array([min(max(len(s), 500), 6000) for s in sounds], float)  # picked as their lengths, 5 s to 60 s, deserve
     sounds = [sounds[i] for i in rng.choice(len(sounds), 20000, p=weights / weights.sum())]
 
-    net = Net()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.01)
+    net = load_net(o.start) if o.start else Net()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3 if o.start else 3e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, o.steps)
     total = 0.0
     for step in range(1, o.steps + 1):
@@ -227,7 +261,7 @@ def main():
             print(f"step {step} loss {total / 200:.3f}", flush=True)
             total = 0.0
     with torch.no_grad():
-        net.out.bias -= torch.log(VOICE)
+        net.out.bias -= torch.log(VOICE) / 2
     save(o.output, net)
     report(o, net, load, manifests, held)
 
@@ -268,6 +302,7 @@ def report(o, net, load, manifests, held):
     for package in sorted(os.listdir(o.unheard)):
         some = [x for x in (decode(p, 60) for p in media(os.path.join(o.unheard, package))) if len(x) > 3 * RATE]
         taken(f"{package}, not heard ({len(some)} files)", some)
+    taken("tunes", [tune(8 * RATE, rng) * 0.05 for _ in range(60)])
     taken("noise", [noise(8 * RATE, rng) * 0.05 for _ in range(60)])
     taken("silence", [np.zeros(8 * RATE, np.float32), rng.standard_normal(8 * RATE).astype(np.float32) * 1e-4])
 

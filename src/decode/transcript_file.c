@@ -203,13 +203,6 @@ static int write_json(const struct transcript_file *f, const struct utterance *u
 
 /* ---- who speaks -------------------------------------------------------------------------- */
 
-/* Whether more than one face has spoken, with this one. */
-static void note_face(struct transcript_file *f, int face)
-{
-    f->several = f->several || (f->face && face && face != f->face);
-    f->face = face ? face : f->face;
-}
-
 /* The words with "Face 2:" before them, as one word that no line is broken in. */
 static int push_named(struct transcript_file *f, const struct utterance *u, struct error *err)
 {
@@ -230,7 +223,8 @@ static int push_named(struct transcript_file *f, const struct utterance *u, stru
 static int push_cues(struct transcript_file *f, const struct utterance *u, struct error *err)
 {
     const bool changes = u->face && u->face != f->face;
-    note_face(f, u->face);
+    f->several = f->several || (changes && f->face);
+    f->face = u->face ? u->face : f->face;
     if (f->format == TRANSCRIPT_SRT && f->several && changes && u->words.count)
         return push_named(f, u, err);
     return subtitler_push(&f->subtitler, &u->words, u->face, err);
