@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WRITER_SUFFIX = 32 }; /* bytes of ".PID.tmp", at most */
+
 static int io_error(struct error *err, const char *path)
 {
     return error_set(err, ERROR_IO, "%s: %s", path, strerror(errno));
@@ -98,12 +100,41 @@ out:
     return rc;
 }
 
+/* A file without a name in the folder that `path` is in; -1: not on this file system. */
+static int open_unnamed(const struct file_writer *w)
+{
+    const char *slash = strrchr(w->path, '/');
+    char *folder = memory_strdup(slash ? w->path : ".");
+    if (folder && slash)
+        folder[slash == w->path ? 1 : slash - w->path] = 0;
+    int fd = folder ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    memory_free(folder);
+    if (fd >= 0 && access("/proc/self/fd", X_OK) != 0) { /* it could not get a name */
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Not named before commit, where the file system can do that. */
+static FILE *open_temporary(struct file_writer *w, const char *path)
+{
+    snprintf(w->temporary, strlen(path) + WRITER_SUFFIX, "%s.%ld.tmp", path, (long)getpid());
+    int fd = open_unnamed(w);
+    w->unnamed = fd >= 0;
+    if (!w->unnamed)
+        return fopen(w->temporary, "wbe");
+    FILE *stream = fdopen(fd, "wb");
+    if (!stream)
+        close(fd);
+    return stream;
+}
+
 int file_writer_open(struct file_writer *w, const char *path, struct error *err)
 {
     *w = (struct file_writer){0};
-    size_t n = strlen(path) + 32;
     w->path = memory_strdup(path);
-    w->temporary = memory_new(n, 1);
+    w->temporary = memory_new(strlen(path) + WRITER_SUFFIX, 1);
     if (!w->path || !w->temporary) {
         file_writer_abandon(w);
         return error_set(err, ERROR_MEMORY, "%s: out of memory", path);
@@ -111,9 +142,7 @@ int file_writer_open(struct file_writer *w, const char *path, struct error *err)
     /* a pipe or a device (/dev/stdout) is written to as it is: a rename would replace it */
     struct stat st;
     bool direct = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-    if (!direct)
-        snprintf(w->temporary, n, "%s.%ld.tmp", path, (long)getpid());
-    w->stream = fopen(direct ? path : w->temporary, "wbe");
+    w->stream = direct ? fopen(path, "wbe") : open_temporary(w, path);
     if (!w->stream) {
         int rc = error_set(err, ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
         w->temporary[0] = 0;
@@ -123,18 +152,36 @@ int file_writer_open(struct file_writer *w, const char *path, struct error *err)
     return 0;
 }
 
+/* The unnamed file gets its place or, where there is a file already, which no link replaces, the
+   temporary name. Not 0: errno says why. */
+static int give_name(struct file_writer *w)
+{
+    char from[64];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(w->stream));
+    if (linkat(AT_FDCWD, from, AT_FDCWD, w->path, AT_SYMLINK_FOLLOW) == 0) {
+        w->temporary[0] = 0;
+        return 0;
+    }
+    if (errno != EEXIST)
+        return -1;
+    unlink(w->temporary); /* of a process of this number, killed before its rename */
+    w->unnamed = false;
+    return linkat(AT_FDCWD, from, AT_FDCWD, w->temporary, AT_SYMLINK_FOLLOW);
+}
+
 int file_writer_commit(struct file_writer *w, struct error *err)
 {
     int rc = 0;
     bool direct = !w->temporary[0];
-    int bad = ferror(w->stream) || fflush(w->stream) || (!direct && fsync(fileno(w->stream)));
+    int bad = ferror(w->stream) || fflush(w->stream) || (!direct && fsync(fileno(w->stream))) ||
+              (w->unnamed && give_name(w));
     int saved = errno;
     bad |= fclose(w->stream) != 0;
     w->stream = NULL;
     if (bad)
         rc = error_set(err, ERROR_IO, "%s: cannot write: %s", w->path,
                        strerror(saved ? saved : EIO));
-    else if (!direct && rename(w->temporary, w->path) != 0)
+    else if (w->temporary[0] && rename(w->temporary, w->path) != 0)
         rc = io_error(err, w->path);
     else
         w->temporary[0] = 0;
@@ -146,7 +193,7 @@ void file_writer_abandon(struct file_writer *w)
 {
     if (w->stream)
         fclose(w->stream);
-    if (w->temporary && w->temporary[0])
+    if (w->temporary && w->temporary[0] && !w->unnamed)
         unlink(w->temporary);
     memory_free(w->temporary);
     memory_free(w->path);

@@ -1,14 +1,16 @@
 /*
  * Files as wholes. Reading: mapped (file_map) or copied (file_read), both bounded. Writing: into a
- * temporary file beside the target that replaces it on commit, so that a reader, a full disk or a
- * kill never sees half a file. What is no regular file (a pipe, /dev/stdout) is written to
- * directly.
+ * temporary file that takes the target's place on commit, so that a reader, a full disk or a kill
+ * never sees half a file. It has no name before (O_TMPFILE), so that a kill leaves nothing; where
+ * the file system can't do that it lies beside the target as NAME.PID.tmp. What is no regular file
+ * (a pipe, /dev/stdout) is written to directly.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -31,10 +33,11 @@ int file_read(char **text, size_t *size, const char *path, size_t limit_bytes, s
 
 struct file_writer {
     FILE *stream;
-    char *path, *temporary;
+    char *path, *temporary; /* temporary: the name that it has, or gets to be renamed */
+    bool unnamed;
 };
 
-/* Exactly one of commit or abandon ends a writer that opened well. Commit flushes, syncs, renames;
+/* Exactly one of commit or abandon ends a writer that opened well. Commit flushes, syncs, names;
    when it fails the temporary file is gone and the old target untouched. */
 int file_writer_open(struct file_writer *w, const char *path, struct error *err);
 int file_writer_commit(struct file_writer *w, struct error *err);

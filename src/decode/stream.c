@@ -66,6 +66,7 @@ void stream_free(struct stream *s)
     voice_free(s->voice);
     faces_free(s->faces);
     clip_faces_release(&s->seen);
+    memory_free(s->shots);
     memory_free(s->pcm);
     memory_free(s->frames);
     memory_free(s->spans);
@@ -97,6 +98,14 @@ static float activity(struct stream *s, int64_t frame, bool seen)
     return seen && deaf && clip_faces_move(&s->seen, frame) ? 1 : f->voice;
 }
 
+/* Whether a new shot begins with a frame; those before it are forgotten. */
+static bool shot_begins(struct stream *s, int64_t frame)
+{
+    while (s->shot_count && s->shots[0] < frame)
+        memmove(s->shots, s->shots + 1, (size_t)--s->shot_count * sizeof *s->shots);
+    return s->shot_count && s->shots[0] == frame;
+}
+
 /* Gives the endpointer the frames that all is known of, or will be. */
 static int advance(struct stream *s, struct error *err)
 {
@@ -110,7 +119,9 @@ static int advance(struct stream *s, struct error *err)
         if (rc || (!hears && !sees) || (!s->finished && (waits_sound || waits_lips)))
             return rc;
         struct endpoint_span span;
-        if (endpoint_push(s->endpoint, activity(s, s->asked++, sees), &span))
+        const float voice = activity(s, s->asked, sees);
+        const bool shot = shot_begins(s, s->asked++);
+        if (endpoint_push(s->endpoint, voice, shot, &span))
             rc = add_span(s, &span, err);
     }
 }
@@ -177,8 +188,12 @@ static int take_pictures(struct stream *s, struct error *err)
     int rc = 0;
     while (!rc && faces_pop(s->faces, &s->picture)) {
         rc = o->faces ? o->faces(o->arg, &s->picture, err) : 0;
-        if (!rc && !clip_faces_add(&s->seen, &s->picture, o->face))
+        if (!rc && (!clip_faces_add(&s->seen, &s->picture, o->face) ||
+                    !memory_reserve(&s->shots, &s->shot_room, s->shot_count, s->shot_count + 1,
+                                    sizeof *s->shots)))
             rc = error_set(err, ERROR_MEMORY, "out of memory");
+        if (!rc && s->picture.shot)
+            s->shots[s->shot_count++] = s->picture.index;
     }
     return rc;
 }

@@ -23,7 +23,9 @@ struct stream {
     struct faces *faces; /* NULL: no pictures come */
     struct clip_faces seen;
     struct faces_picture picture; /* the last that `faces` has decided */
-    int64_t longest;              /* frames of an utterance, at most */
+    int64_t *shots; /* pictures not asked for yet that a new shot begins with; owned */
+    int64_t shot_count, shot_room;
+    int64_t longest; /* frames of an utterance, at most */
     bool finished, heard, held_back;
 
     int64_t base; /* the first frame that is kept */

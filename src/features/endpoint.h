@@ -5,6 +5,11 @@
  *     begin   ENDPOINT_ONSET of the last frames are speech (p > 0.5); `margin` frames before the
  *             first of them belong to it
  *     end     no speech (p > 0.35) for `pause` frames; `margin` of them belong to it
+ *     breath  from two to three fifths of `longest` the pause that is enough gets shorter, down to
+ *             ENDPOINT_BREATH frames, and is counted from the last frame that is surely speech
+ *             (p > 0.7): several sentences are not one utterance if they need not be
+ *     shot    a new shot makes a pause of ENDPOINT_BREATH frames enough that it falls into, or that
+ *             is no more than ENDPOINT_SHOT frames away; in running speech it is passed over
  *     cut     what gets longer than `longest` frames is cut in the middle of the longest pause
  *             within its second half, or where there is none (ENDPOINT_BREATH frames) after
  *             `longest`; the next begins segment_overlap frames before, so that each word at the
@@ -24,6 +29,7 @@ enum {
     ENDPOINT_ONSET = 3,
     ENDPOINT_LEAST = 5,
     ENDPOINT_BREATH = 4,
+    ENDPOINT_SHOT = 5,
 };
 
 struct endpoint_options {
@@ -43,8 +49,8 @@ struct endpoint;
 int endpoint_new(struct endpoint **e, const struct endpoint_options *options, struct error *err);
 void endpoint_free(struct endpoint *e); /* NULL is fine */
 
-/* The next frame. true: *span is an utterance that is over. */
-bool endpoint_push(struct endpoint *e, float probability, struct endpoint_span *span);
+/* The next frame; shot: a new one begins with it. true: *span is an utterance that is over. */
+bool endpoint_push(struct endpoint *e, float probability, bool shot, struct endpoint_span *span);
 bool endpoint_finish(struct endpoint *e, struct endpoint_span *span); /* no more frames come */
 
 /* The utterance that is not over yet, as far as it goes; false: nobody speaks. */

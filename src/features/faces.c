@@ -62,6 +62,7 @@ struct faces {
     struct person gone[FACES_MOST]; /* whose tracks have ended in this shot, oldest first */
     int gone_count;
     uint8_t *gray[MOUTH_RING]; /* by picture; NULL after popping */
+    bool cut[MOUTH_RING];      /* by picture: a new shot begins with it */
     uint8_t *spare[MOUTH_RING];
     int spares;
 };
@@ -282,7 +283,9 @@ static bool note_faces(struct faces *f)
 
 static int look(struct faces *f, struct gray_picture picture, struct error *err)
 {
-    if (shot_changed(&f->watch, picture))
+    bool *cut = &f->cut[f->pushed % MOUTH_RING];
+    *cut = shot_changed(&f->watch, picture);
+    if (*cut)
         begin_shot(f);
     const int before = count_alive(f);
     int rc = keep_faces(f, picture, err);
@@ -419,6 +422,7 @@ bool faces_pop(struct faces *f, struct faces_picture *picture)
         return false;
     uint8_t **gray = &f->gray[f->popped % MOUTH_RING];
     picture->index = f->popped;
+    picture->shot = f->cut[f->popped % MOUTH_RING];
     picture->count = 0;
     if (f->ready)
         pass_mouth(f, picture, *gray);

@@ -41,6 +41,7 @@ struct faces_face {
 
 struct faces_picture {
     int64_t index; /* from 0 */
+    bool shot;     /* a new one begins with it, also where there are no faces */
     int count;
     struct faces_face faces[FACES_MOST]; /* by number */
 };

@@ -5,6 +5,10 @@
 #include "nn/packing.h"
 
 #include <assert.h>
+#include <string.h>
+
+/* Without a tape: pictures at a time, and what the stem's kernel sees before and after one. */
+enum { PICTURES_AT_ONCE = 64, REACH = 2 };
 
 static void stem_init(struct avhubert *a, const struct avhubert_config *config)
 {
@@ -125,20 +129,13 @@ void avhubert_lora_params(struct avhubert *a, struct param_visitor *v)
     }
 }
 
-/* x seen as pictures, one frame each: [frames, 1, side, side, w]. */
-static struct tensor *as_pictures(struct compute *c, struct tensor *x, int64_t frames)
-{
-    int64_t side = x->shape[x->dims - 2], width = tensor_width(x);
-    return op_reshape(c, x, TENSOR_SHAPE(frames, 1, side, side, width));
-}
-
 /* Whole pictures as rows, for packing. */
 static struct tensor *as_rows(struct compute *c, struct tensor *x, int64_t frames)
 {
     return op_reshape(c, x, TENSOR_SHAPE(frames, tensor_count(x) / frames));
 }
 
-/* [N, T, 88, 88, 1] -> valid frames, packed: [frames, 1, 22, 22, stem]. */
+/* [N, T, 88, 88, 1] -> valid frames, packed: [frames, 22, 22, stem]. */
 static struct tensor *stem_forward(struct avhubert *a, struct compute *c, struct tensor *pictures,
                                    const struct packing *p)
 {
@@ -149,18 +146,53 @@ static struct tensor *stem_forward(struct avhubert *a, struct compute *c, struct
     x = packing_pack(p, c, as_rows(c, x, padded));
     x = op_reshape(c, x, TENSOR_SHAPE(p->rows, half, half, a->config.stem));
     x = conv_norm_normalise(&a->stem, c, x, &a->stem_slope);
-    return as_pictures(c, op_max_pool(c, x, 3, 2, 1), p->rows);
+    return op_max_pool(c, x, 3, 2, 1);
+}
+
+/* [frames, 22 * 22 * stem] -> [frames, w3] */
+static struct tensor *trunk_forward(struct avhubert *a, struct compute *c, struct tensor *x,
+                                    int64_t frames)
+{
+    int64_t side = CONFIG_PICTURE / 4;
+    x = op_reshape(c, x, TENSOR_SHAPE(frames, 1, side, side, a->config.stem));
+    for (int s = 0; s < 4; s++)
+        for (int b = 0; b < a->config.blocks[s]; b++)
+            x = residual_block_forward(&a->blocks[s][b], c, x);
+    return op_mean_rows(c, x, tensor_rows(x) / frames);
+}
+
+/* Stem and trunk of one clip, some pictures at a time: what is computed of them takes most of the
+   memory that a clip needs, and none of it is wanted later. */
+static struct tensor *pictures_by_parts(struct avhubert *a, struct compute *c,
+                                        struct tensor *pictures, int64_t frames)
+{
+    int64_t width = a->config.widths[3];
+    struct tensor *rows = as_rows(c, pictures, frames);
+    struct tensor *y = tensor_new(c, TENSOR_SHAPE(frames, width));
+    for (int64_t first = 0; first < frames; first += PICTURES_AT_ONCE) {
+        size_t mark = arena_mark(c->arena);
+        int64_t end = first + PICTURES_AT_ONCE < frames ? first + PICTURES_AT_ONCE : frames;
+        int64_t from = first < REACH ? 0 : first - REACH;
+        int64_t seen = (end + REACH < frames ? end + REACH : frames) - from;
+        struct packing p;
+        packing_init(&p, c, 1, seen, NULL);
+        struct tensor *x = stem_forward(a, c, op_slice_rows(c, rows, from, seen), &p);
+        x = op_slice_rows(c, as_rows(c, x, seen), first - from, end - first);
+        x = trunk_forward(a, c, x, end - first);
+        memcpy(y->data + first * width, x->data, (size_t)tensor_count(x) * sizeof *x->data);
+        arena_rewind(c->arena, mark);
+    }
+    return y;
 }
 
 /* -> [frames, d]: what goes into the transformer. */
 static struct tensor *front_forward(struct avhubert *a, struct compute *c, struct tensor *pictures,
                                     const struct packing *p)
 {
-    struct tensor *x = stem_forward(a, c, pictures, p);
-    for (int s = 0; s < 4; s++)
-        for (int b = 0; b < a->config.blocks[s]; b++)
-            x = residual_block_forward(&a->blocks[s][b], c, x);
-    x = op_mean_rows(c, x, tensor_rows(x) / p->rows);
+    bool whole = c->tape || c->training || p->items > 1 || p->valid;
+    struct tensor *x =
+        whole ? trunk_forward(a, c, as_rows(c, stem_forward(a, c, pictures, p), p->rows), p->rows)
+              : pictures_by_parts(a, c, pictures, p->rows);
     if (a->config.audio_branch_zeros) {
         struct tensor *video = linear_forward(&a->front, c, x);
         struct tensor *audio = tensor_zeros(c, TENSOR_SHAPE(p->rows, a->config.d));

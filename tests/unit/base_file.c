@@ -1,6 +1,6 @@
 /*
  * Files: read bounded, written whole or not at all. A full disk is played by RLIMIT_FSIZE (writes
- * past it fail with EFBIG) and by a temporary name that is a link to /dev/full (ENOSPC).
+ * past it fail with EFBIG) and by a target that is a link to /dev/full (ENOSPC).
  */
 #include "base/file.h"
 #include "base/memory.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct folder {
@@ -77,9 +78,9 @@ static void test_temporaries_are_removed(void **state)
 {
     struct folder *f = *state;
     struct error err;
-    struct file_writer killed;
     const char *const others[] = {"notes.tmp", "1.tmp", "a.12.tmpl", "a.x1.tmp", "a.12"};
-    assert_int_equal(file_writer_open(&killed, f->file, &err), 0);
+    char *left = file_join(f->path, "target.123.tmp");
+    assert_int_equal(file_write(left, "x", 1, &err), 0);
     for (int i = 0; i < 5; i++) {
         char *path = file_join(f->path, others[i]);
         assert_int_equal(file_write(path, "x", 1, &err), 0);
@@ -89,8 +90,8 @@ static void test_temporaries_are_removed(void **state)
     file_remove_temporaries(f->path);
     file_remove_temporaries("/no/such/folder");
     assert_int_equal(files_in(f->path), 5);
-    assert_int_equal(access(killed.temporary, F_OK), -1);
-    file_writer_abandon(&killed);
+    assert_int_equal(access(left, F_OK), -1);
+    memory_free(left);
     for (int i = 0; i < 5; i++) {
         char *path = file_join(f->path, others[i]);
         assert_int_equal(unlink(path), 0);
@@ -174,29 +175,64 @@ static void test_abandoned_writer_leaves_nothing(void **state)
     assert_int_equal(file_writer_open(&w, f->file, &err), 0);
     fputs("new", w.stream);
     fflush(w.stream);
-    assert_int_equal(files_in(f->path), 2);
+    assert_int_equal(files_in(f->path), w.unnamed ? 1 : 2);
     assert_holds(f->file, "old"); /* not replaced before commit */
     file_writer_abandon(&w);
     assert_int_equal(files_in(f->path), 1);
     assert_holds(f->file, "old");
 }
 
+/* What a kill leaves: a process writes, and dies before commit or after it. */
+static void test_killed_writer(void **state)
+{
+    struct folder *f = *state;
+    for (int commits = 0; commits < 2; commits++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            struct error err;
+            struct file_writer w;
+            bool good = file_writer_open(&w, f->file, &err) == 0 && fputs("new", w.stream) >= 0 &&
+                        fflush(w.stream) == 0 && (!commits || file_writer_commit(&w, &err) == 0);
+            raise(good ? SIGKILL : SIGABRT);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+        assert_int_equal(access(f->file, F_OK), commits ? 0 : -1);
+        if (files_in(f->path) != commits) /* a file system without unnamed files */
+            file_remove_temporaries(f->path);
+    }
+    assert_holds(f->file, "new");
+}
+
+/* A relative path, and a temporary name that is taken, by a process of this number. */
+static void test_taken_name(void **state)
+{
+    struct folder *f = *state;
+    struct error err;
+    char here[256], left[160];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(f->path), 0);
+    snprintf(left, sizeof left, "target.%ld.tmp", (long)getpid());
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(file_write("target", i ? "two" : "one", 3, &err), 0);
+        assert_holds("target", i ? "two" : "one");
+        assert_int_equal(files_in("."), 1);
+        if (i == 1)
+            assert_int_equal(file_write(left, "x", 1, &err), 0);
+    }
+    assert_int_equal(chdir(here), 0);
+}
+
 static void test_disk_full(void **state)
 {
     struct folder *f = *state;
     struct error err;
-    struct file_writer w;
-    char temporary[160];
-    assert_int_equal(file_write(f->file, "old", 3, &err), 0);
-    assert_int_equal(file_writer_open(&w, f->file, &err), 0);
-    snprintf(temporary, sizeof temporary, "%s", w.temporary);
-    file_writer_abandon(&w);
-    assert_int_equal(symlink("/dev/full", temporary), 0); /* the next writer writes there */
+    assert_int_equal(symlink("/dev/full", f->file), 0);
     assert_int_equal(file_write(f->file, "new", 3, &err), ERROR_IO);
     assert_non_null(strstr(err.message, f->file));
     assert_non_null(strstr(err.message, "No space left"));
     assert_int_equal(files_in(f->path), 1);
-    assert_holds(f->file, "old");
 }
 
 static void test_file_grows_too_large(void **state)
@@ -290,6 +326,8 @@ int main(void)
         TEST(test_forget),
         TEST(test_what_cannot_be_read),
         TEST(test_abandoned_writer_leaves_nothing),
+        TEST(test_killed_writer),
+        TEST(test_taken_name),
         TEST(test_disk_full),
         TEST(test_file_grows_too_large),
         TEST(test_no_such_folder),

@@ -14,23 +14,35 @@
 enum { MOST = 64 };
 
 static const struct endpoint_options usual = {.longest = 125, .pause = 15, .margin = 8};
+static const struct endpoint_options patient = {.longest = 500, .pause = 15, .margin = 8};
 
-/* The spans of a string of frames, '#': speech. */
-static int run(struct endpoint_span *spans, const char *frames, size_t length,
-               const struct endpoint_options *options)
+/* The spans of a string of frames, '#': speech, '+': perhaps; a new shot begins with each of
+   shots[]. */
+static int run_shots(struct endpoint_span *spans, const char *frames, size_t length,
+                     const struct endpoint_options *options, const size_t *shots, size_t shot_count)
 {
     struct endpoint *e;
     struct error err = {0};
     int n = 0;
     assert_int_equal(endpoint_new(&e, options, &err), 0);
     for (size_t i = 0; i < length; i++) {
+        const float p = frames[i] == '#' ? 0.9f : frames[i] == '+' ? 0.6f : 0.1f;
+        bool shot = false;
+        for (size_t k = 0; k < shot_count; k++)
+            shot |= shots[k] == i;
         assert_true(n < MOST);
-        n += endpoint_push(e, frames[i] == '#' ? 0.9f : 0.1f, &spans[n]);
+        n += endpoint_push(e, p, shot, &spans[n]);
         assert_true(endpoint_needed(e) <= (int64_t)i + 1);
     }
     n += endpoint_finish(e, &spans[n]);
     endpoint_free(e);
     return n;
+}
+
+static int run(struct endpoint_span *spans, const char *frames, size_t length,
+               const struct endpoint_options *options)
+{
+    return run_shots(spans, frames, length, options, NULL, 0);
 }
 
 static void draw(char *frames, char c, int from, int to)
@@ -48,7 +60,7 @@ static void test_two(void **state)
     draw(frames, '#', 100, 120); /* a pause of 10 frames is none */
     draw(frames, '#', 200, 202); /* a click */
     draw(frames, '#', 250, 295);
-    assert_int_equal(run(s, frames, 300, &usual), 2);
+    assert_int_equal(run(s, frames, 300, &patient), 2);
     assert_int_equal(s[0].start, 42);
     assert_int_equal(s[0].count, 128 - 42);
     assert_int_equal(s[1].start, 242);
@@ -68,20 +80,69 @@ static void test_nobody(void **state)
     assert_int_equal(run(s, frames, 400, &usual), 0);
 }
 
+/* The longer an utterance is, the shorter the pause that ends it. */
+static void test_breath(void **state)
+{
+    (void)state;
+    char frames[400];
+    struct endpoint_span s[MOST];
+    draw(frames, '.', 0, 400);
+    draw(frames, '#', 10, 40);
+    draw(frames, '#', 46, 80); /* of a short one it ends nothing */
+    draw(frames, '+', 80, 83);
+    draw(frames, '#', 84, 120); /* of a long one */
+    assert_int_equal(run(s, frames, 200, &usual), 2);
+    assert_int_equal(s[0].start, 2);
+    assert_int_equal(s[0].start + s[0].count, 82);
+    assert_int_equal(s[1].start, 82);
+    assert_int_equal(s[1].overlap, 0);
+    draw(frames, '#', 80, 81); /* too short for that too */
+    assert_int_equal(run(s, frames, 200, &usual), 1);
+}
+
+static void test_shots(void **state)
+{
+    (void)state;
+    char frames[200];
+    struct endpoint_span s[MOST];
+    draw(frames, '.', 0, 200);
+    draw(frames, '#', 10, 25);
+    draw(frames, '#', 30, 50);
+    assert_int_equal(run(s, frames, 100, &patient), 1);
+    /* within reach on both sides, where it is in the pause, where it is not, and what for */
+    static const size_t shots[] = {20, 25, 27, 29, 34, 19, 35, 15};
+    static const int64_t ends[] = {27, 27, 27, 29, 27, 0, 0, 0};
+    for (int i = 0; i < 8; i++) {
+        const int n = run_shots(s, frames, 100, &patient, &shots[i], 1);
+        assert_int_equal(n, ends[i] ? 2 : 1);
+        if (ends[i])
+            assert_int_equal(s[0].start + s[0].count, ends[i]);
+        assert_int_equal(s[n - 1].start + s[n - 1].count, 58);
+        assert_true(!ends[i] || s[1].start == ends[i]);
+    }
+    draw(frames, '#', 10, 26); /* a pause of four, and less */
+    assert_int_equal(run_shots(s, frames, 100, &patient, shots, 8), 2);
+    draw(frames, '#', 10, 27);
+    assert_int_equal(run_shots(s, frames, 100, &patient, shots, 8), 1);
+    draw(frames, '.', 10, 21); /* what is before it is too little to be an utterance */
+    draw(frames, '.', 24, 30);
+    assert_int_equal(run_shots(s, frames, 100, &patient, (const size_t[]){27}, 1), 1);
+}
+
 static void test_long(void **state)
 {
     (void)state;
     char frames[400];
     struct endpoint_span s[MOST];
     draw(frames, '#', 0, 400);
-    draw(frames, '.', 80, 90); /* of 125 frames: cut in its middle */
-    assert_int_equal(run(s, frames, 300, &usual), 3);
-    assert_int_equal(s[0].count, 85);
-    assert_int_equal(s[1].start, 85);
+    draw(frames, '.', 64, 70); /* of 125 frames: cut in its middle */
+    assert_int_equal(run(s, frames, 290, &usual), 3);
+    assert_int_equal(s[0].count, 67);
+    assert_int_equal(s[1].start, 67);
     assert_int_equal(s[1].count, 125); /* no pause: overlap */
     assert_int_equal(s[2].overlap, 25);
-    assert_int_equal(s[2].start, 85 + 125 - 25);
-    assert_int_equal(s[2].start + s[2].count, 300);
+    assert_int_equal(s[2].start, 67 + 125 - 25);
+    assert_int_equal(s[2].start + s[2].count, 290);
 }
 
 static void test_rules(void **state)
@@ -109,7 +170,8 @@ static void test_rules(void **state)
         assert_int_equal(endpoint_new(&e, &o, &err), 0);
         for (int i = 0; i < FRAMES; i++) {
             int64_t needed = endpoint_needed(e);
-            if (endpoint_push(e, frames[i] == '#' ? 0.9f : 0.1f, &s[n])) {
+            const bool shot = random_below(&random, 20) == 0;
+            if (endpoint_push(e, frames[i] == '#' ? 0.9f : 0.1f, shot, &s[n])) {
                 assert_true(s[n].start >= needed);
                 n++;
             }
@@ -136,10 +198,8 @@ static void test_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two),
-        cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_two),   cmocka_unit_test(test_nobody), cmocka_unit_test(test_breath),
+        cmocka_unit_test(test_shots), cmocka_unit_test(test_long),   cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

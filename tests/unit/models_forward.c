@@ -81,6 +81,28 @@ static void frozen_norms_keep_their_statistics(void **unused)
     small_close(&m);
 }
 
+/* A clip by itself is done in parts, a batch is not. */
+static void long_clip_is_its_parts(void **unused)
+{
+    (void)unused;
+    enum { FRAMES = 150 };
+    struct recognizer_config config;
+    struct small_model m;
+    small_config(&config);
+    small_open(&m, &config);
+    small_shake(m.r, &m.err);
+    struct tensor *x = small_random(&m, TENSOR_SHAPE(2, FRAMES, 88, 88, 1));
+    for (int64_t frames = FRAMES; frames > 0; frames -= 43) {
+        struct tensor *one = tensor_from(&m.c, x->data, TENSOR_SHAPE(1, frames, 88, 88, 1));
+        const int64_t lengths[] = {frames, FRAMES};
+        struct tensor *y = recognizer_encode_video(m.r, &m.c, one, NULL);
+        struct tensor *whole = recognizer_encode_video(m.r, &m.c, x, lengths);
+        assert_int_equal(tensor_rows(y), frames);
+        assert_same(whole->data, y->data, tensor_count(y), "parts");
+    }
+    small_close(&m);
+}
+
 /* ---- requests ---------------------------------------------------------------------------- */
 
 enum { REQUESTS = 6 };
@@ -445,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_of_sounds_is_each_alone),
         cmocka_unit_test(batch_of_pictures_is_each_alone),
+        cmocka_unit_test(long_clip_is_its_parts),
         cmocka_unit_test(frozen_norms_keep_their_statistics),
         cmocka_unit_test(packed_requests_are_each_alone),
         cmocka_unit_test(cached_decoding_is_uncached),

@@ -1,7 +1,7 @@
 /*
- * device_cpu: products and convolutions from products.c, all else from the vectorised kernels of
- * the best instruction set that this CPU has (simd.h). One OpenMP pool for everything, oneDNN
- * included.
+ * device_cpu: products and convolutions from products.c and convolutions.c, all else from the
+ * vectorised kernels of the best instruction set that this CPU has (simd.h). One OpenMP pool for
+ * everything, oneDNN included.
  *
  * device_cpu is a constant, so its entries are doors: each looks up the instruction set (a few
  * loads) and goes on.

@@ -4,10 +4,13 @@
  * Making a primitive costs about as much as a small product, so made ones are kept: a *plan* is a
  * primitive with its memory objects, found by a key of all sizes. A plan is taken by one call at a
  * time (its memory objects carry that call's pointers); a second thread that wants the same sizes
- * gets a plan of its own. At most PLANS are kept; the one unused for longest gives way. The cache
- * is file-static state behind a mutex, as device.h allows; nothing outside sees it.
+ * gets a plan of its own. At most PLANS are kept; the one unused for longest gives way. They are
+ * file-static state behind a mutex, as device.h allows. Scratch memory is the caller's (scratch.h),
+ * so that a plan may run on any thread.
  *
- * Scratch memory is the caller's (scratch.h), so that a plan may run on any thread.
+ * A plan is tens of KB of code, and speech has a new length each time. So a float32 product's plan
+ * is of all sizes, which it is told as it runs: as fast, and the same numbers. For other kinds
+ * oneDNN has no such; products.c and convolutions.c give them few sizes.
  *
  * Layouts, row-major: matrices with a leading dimension; pictures [N, D, H, W, C]; weights
  * [O, kd, kh, kw, C / groups]. Dimensions of one are left out (D, then H), which lets oneDNN use
@@ -22,7 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLANS = 1024, KEY = 28, ARGS = 6 };
+enum { PLANS = 512, KEY = 28, ARGS = 6 };
 
 enum plan_kind { PRODUCT = 1, CONVOLUTION, BACKWARD_INPUT, BACKWARD_WEIGHT };
 
@@ -74,8 +77,10 @@ static struct plan *plan_find(const int64_t *key)
     struct plan *found = NULL;
     const uint64_t wanted = hash(key);
     pthread_mutex_lock(&lock);
-    if (!engine && dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success)
+    if (!engine && dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success) {
         dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+        dnnl_set_primitive_cache_capacity(0); /* it would keep what gives way here */
+    }
     for (int i = 0; i < PLANS && !found; i++) {
         struct plan *p = hashes[i] == wanted ? plans[i] : NULL;
         if (p && !p->busy && !memcmp(p->key, key, sizeof p->key))
@@ -114,6 +119,18 @@ static void plan_keep(struct plan *p)
     plan_free(old);
 }
 
+/* What became of a new plan: kept, and in use by the caller; NULL where it could not be made. */
+static struct plan *plan_made(struct plan *p, bool made, const int64_t *key)
+{
+    if (!made) {
+        plan_free(p);
+        return NULL;
+    }
+    memcpy(p->key, key, sizeof p->key);
+    plan_keep(p);
+    return p;
+}
+
 static void plan_give(struct plan *p)
 {
     pthread_mutex_lock(&lock);
@@ -126,9 +143,12 @@ static void plan_give(struct plan *p)
 
 /* ---- making and running ------------------------------------------------------------------- */
 
+/* The memory of sizes that are not known yet is made by product_resize. */
 static bool plan_argument(struct plan *p, int arg, const dnnl_memory_desc_t *md)
 {
-    if (dnnl_memory_create(&p->memory[p->count], md, engine, DNNL_MEMORY_NONE) != dnnl_success)
+    const bool later = md->ndims && md->dims[1] == DNNL_RUNTIME_DIM_VAL;
+    if (!later &&
+        dnnl_memory_create(&p->memory[p->count], md, engine, DNNL_MEMORY_NONE) != dnnl_success)
         return false;
     p->args[p->count] = (dnnl_exec_arg_t){arg, p->memory[p->count]};
     p->count++;
@@ -210,44 +230,62 @@ static void matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t columns, bool t
     dnnl_memory_desc_init_by_strides(md, 2, dims, type, strides);
 }
 
+static void product_matrices(dnnl_memory_desc_t md[4], const struct product *g)
+{
+    dnnl_data_type_t type = data_type(g->precision);
+    matrix(&md[0], g->m, g->k, g->trans_a, g->lda, type);
+    matrix(&md[1], g->k, g->n, g->trans_b, g->ldb, type);
+    matrix(&md[2], g->m, g->n, false, g->ldc, dnnl_f32);
+    matrix(&md[3], 1, g->n, false, g->n, dnnl_f32);
+}
+
 static struct plan *product_plan(const struct product *g, const int64_t *key)
 {
-    dnnl_memory_desc_t a, b, bias, c;
-    dnnl_data_type_t type = data_type(g->precision);
-    matrix(&a, g->m, g->k, g->trans_a, g->lda, type);
-    matrix(&b, g->k, g->n, g->trans_b, g->ldb, type);
-    matrix(&c, g->m, g->n, false, g->ldc, dnnl_f32);
-    matrix(&bias, 1, g->n, false, g->n, dnnl_f32);
+    dnnl_memory_desc_t md[4];
     dnnl_matmul_desc_t op;
-    if (dnnl_matmul_desc_init(&op, &a, &b, g->bias ? &bias : NULL, &c) != dnnl_success)
+    product_matrices(md, g);
+    if (dnnl_matmul_desc_init(&op, &md[0], &md[1], g->bias ? &md[3] : NULL, &md[2]) != dnnl_success)
         return NULL;
     struct plan *p = memory_new(1, sizeof *p);
     dnnl_primitive_desc_t pd = p ? describe(&op, g->beta, NULL) : NULL;
     static const int args[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS};
     bool made = pd && plan_finish(p, pd, args, g->bias ? 4 : 3);
     dnnl_primitive_desc_destroy(pd);
-    if (!made) {
-        plan_free(p);
-        return NULL;
+    return plan_made(p, made, key);
+}
+
+/* Gives a plan of all sizes the memory of these. */
+static bool product_resize(struct plan *p, const struct product *g)
+{
+    dnnl_memory_desc_t md[4];
+    product_matrices(md, g);
+    for (int i = 0; i < p->count - 1; i++) {
+        dnnl_memory_destroy(p->memory[i]);
+        p->memory[i] = NULL;
+        if (dnnl_memory_create(&p->memory[i], &md[i], engine, DNNL_MEMORY_NONE) != dnnl_success)
+            return false;
+        p->args[i].memory = p->memory[i];
     }
-    memcpy(p->key, key, sizeof p->key);
-    plan_keep(p);
-    return p;
+    return true;
 }
 
 bool onednn_product(const struct product *g)
 {
     int32_t beta;
+    struct product kind = *g;
+    const bool all_sizes = g->precision == PRECISION_F32;
     memcpy(&beta, &g->beta, sizeof beta);
-    int64_t key[KEY] = {PRODUCT, g->m,   g->n,   g->k, g->trans_a,      g->trans_b,
-                        g->lda,  g->ldb, g->ldc, beta, g->bias != NULL, g->precision};
+    if (all_sizes)
+        kind.m = kind.n = kind.k = kind.lda = kind.ldb = kind.ldc = DNNL_RUNTIME_DIM_VAL;
+    int64_t key[KEY] = {PRODUCT,  kind.m,   kind.n,   kind.k, g->trans_a,      g->trans_b,
+                        kind.lda, kind.ldb, kind.ldc, beta,   g->bias != NULL, g->precision};
     struct plan *p = plan_find(key);
     if (!p && engine)
-        p = product_plan(g, key);
+        p = product_plan(&kind, key);
     if (!p)
         return false;
     void *data[] = {(void *)g->a, (void *)g->b, g->c, (void *)g->bias};
-    bool done = plan_run(p, data);
+    bool done = (!all_sizes || product_resize(p, g)) && plan_run(p, data);
     plan_give(p);
     return done;
 }
@@ -323,10 +361,9 @@ static dnnl_primitive_desc_t convolution_describe(struct geometry *g, enum plan_
 {
     dnnl_convolution_desc_t op;
     dnnl_memory_desc_t x = g->x, y = g->y, w = g->weight_any;
-    if (kind != CONVOLUTION) { /* the forward that a backward is the backward of: same types */
+    if (kind != CONVOLUTION) /* the forward that a backward is the backward of: same types */
         x.data_type = y.data_type = w.data_type =
             kind == BACKWARD_INPUT ? g->y.data_type : g->x.data_type;
-    }
     if (dnnl_convolution_forward_desc_init(&op, dnnl_forward_training, dnnl_convolution_direct, &x,
                                            &w, bias ? &g->bias : NULL, &y, g->stride, g->pad,
                                            g->pad) != dnnl_success)
@@ -388,21 +425,14 @@ static struct plan *convolution_plan(const struct convolution_sizes *s, enum pla
         [BACKWARD_INPUT] = {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC},
         [BACKWARD_WEIGHT] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
     };
-    struct geometry g;
-    memset(&g, 0, sizeof g);
+    struct geometry g = {0};
     geometry(&g, s, kind);
     p = memory_new(1, sizeof *p);
     dnnl_primitive_desc_t pd = p ? convolution_describe(&g, kind, bias) : NULL;
     bool made = pd && plan_finish(p, pd, arguments[kind], bias ? 4 : 3) &&
                 plan_reorder(p, &g, kind == BACKWARD_WEIGHT, 1);
     dnnl_primitive_desc_destroy(pd);
-    if (!made) {
-        plan_free(p);
-        return NULL;
-    }
-    memcpy(p->key, key, sizeof p->key);
-    plan_keep(p);
-    return p;
+    return plan_made(p, made, key);
 }
 
 static bool convolution_run(struct plan *p, const void *first, const float *weights, float *last,
@@ -444,35 +474,26 @@ bool onednn_convolution_backward_weight(float *dweight, const void *dy, const vo
     return done;
 }
 
-/* ---- for people --------------------------------------------------------------------------- */
-
-static const char *isa_name(dnnl_cpu_isa_t isa)
-{
-    switch (isa) {
-    case dnnl_cpu_isa_sse41:
-        return "SSE4.1";
-    case dnnl_cpu_isa_avx:
-        return "AVX";
-    case dnnl_cpu_isa_avx2:
-        return "AVX2";
-    case dnnl_cpu_isa_avx2_vnni:
-        return "AVX2 with VNNI";
-    case dnnl_cpu_isa_avx512_core:
-        return "AVX-512";
-    case dnnl_cpu_isa_avx512_core_vnni:
-        return "AVX-512 with VNNI";
-    case dnnl_cpu_isa_avx512_core_bf16:
-        return "AVX-512 with BF16";
-    case dnnl_cpu_isa_avx512_core_amx:
-        return "AMX";
-    default:
-        return "plain C";
-    }
-}
+static const struct isa_name {
+    dnnl_cpu_isa_t isa;
+    const char *name;
+} isa_names[] = {
+    {dnnl_cpu_isa_sse41, "SSE4.1"},
+    {dnnl_cpu_isa_avx, "AVX"},
+    {dnnl_cpu_isa_avx2, "AVX2"},
+    {dnnl_cpu_isa_avx2_vnni, "AVX2 with VNNI"},
+    {dnnl_cpu_isa_avx512_core, "AVX-512"},
+    {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 with VNNI"},
+    {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 with BF16"},
+    {dnnl_cpu_isa_avx512_core_amx, "AMX"},
+};
 
 void onednn_describe(char text[ONEDNN_TEXT])
 {
     const dnnl_version_t *v = dnnl_version();
-    snprintf(text, ONEDNN_TEXT, "%d.%d.%d, %s", v->major, v->minor, v->patch,
-             isa_name(dnnl_get_effective_cpu_isa()));
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    const char *name = "plain C";
+    for (size_t i = 0; i < sizeof isa_names / sizeof *isa_names; i++)
+        name = isa_names[i].isa == isa ? isa_names[i].name : name;
+    snprintf(text, ONEDNN_TEXT, "%d.%d.%d, %s", v->major, v->minor, v->patch, name);
 }
