@@ -186,6 +186,8 @@ typedef struct mome_result {
        tokens, the share that fell on each of its experts; NULL where there are none to choose. */
     const double *expert_share;
     size_t expert_layers, expert_count;
+    size_t settled; /* words at the beginning that will hardly change: the reading before had them
+                       too; of a final result all */
 } mome_result;
 
 /* The next utterance that is over, decoded by this call unless it was before; NULL: none yet, or an

@@ -71,6 +71,7 @@ int api_result_set(struct api_result *r, struct utterance *u, bool final, struct
         .expert_share = u->experts.count ? r->expert_share : NULL,
         .expert_layers = (size_t)u->experts.layers,
         .expert_count = (size_t)u->experts.routed,
+        .settled = (size_t)(final ? u->words.count : u->settled),
     };
     return 0;
 }

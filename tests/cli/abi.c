@@ -11,7 +11,7 @@ int main(void)
 {
     SHOW(mome_alternative, score);
     SHOW(mome_model_options, exact);
-    SHOW(mome_result, expert_count);
+    SHOW(mome_result, settled);
     SHOW(mome_stream_options, arg);
     SHOW(mome_word, confidence);
     return 0;

@@ -297,6 +297,10 @@ static void test_partial(void **state)
     const mome_result *r = mome_stream_partial(s);
     assert_non_null(r);
     assert_int_equal(r->final, 0);
+    assert_int_equal(r->settled, 0);
+    const mome_result *again = mome_stream_partial(s); /* nothing new: the same words */
+    assert_non_null(again);
+    assert_int_equal(again->settled, again->word_count);
     assert_null(mome_stream_next(s));
     assert_int_equal(mome_stream_code(s), MOME_OK);
     mome_stream_close(s);
