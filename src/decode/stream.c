@@ -40,7 +40,8 @@ int stream_new(struct stream **out, struct recognizer *r, struct face_finder *fi
     s->recognizer = r;
     s->longest = transcriber_longest(&r->config);
     struct endpoint_options o = {.longest = s->longest,
-                                 .pause = pause_frames(options->pause_seconds, s->longest)};
+                                 .pause = pause_frames(options->pause_seconds, s->longest),
+                                 .breath = r->config.longest_seconds > 0};
     o.margin = o.pause < MARGIN ? o.pause : MARGIN;
     int rc = endpoint_new(&s->endpoint, &o, err);
     if (!rc && options->sound)

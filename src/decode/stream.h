@@ -41,8 +41,8 @@ struct stream_options {
     struct pace *pace;          /* borrowed: each utterance at the richest rates within limits */
     struct pace_limits limits;
     struct beam_options beam;
-    double pause_seconds; /* of silence that end an utterance, less in a long one; 0: 0.5 for a
-                             model of short utterances to 1.0 for one of 30 s */
+    double pause_seconds; /* of silence that end an utterance (features/endpoint: at times less);
+                             0: 0.5 for a model of short utterances to 1.0 for one of 30 s */
     int face;             /* whose lips: the nth face of each shot; 0: the one who speaks */
     /* The faces of each picture, in order, before any utterance that has it. NULL: don't. */
     int (*faces)(void *arg, const struct faces_picture *faces, struct error *err);

@@ -113,8 +113,9 @@ static int64_t pause_wanted(const struct endpoint *e)
     const int64_t pause = e->options.pause, least = smaller(pause, ENDPOINT_BREATH);
     const int64_t from = e->options.longest * 2 / 5, to = e->options.longest * 3 / 5;
     const int64_t count = smaller(e->frames - e->start, to);
-    return count <= from ? e->options.longest
-                         : pause - (pause - least) * (count - from) / (to - from);
+    return !e->options.breath || count <= from
+               ? e->options.longest
+               : pause - (pause - least) * (count - from) / (to - from);
 }
 
 /* Ends where the pause that goes on is reason enough. */

@@ -5,9 +5,9 @@
  *     begin   ENDPOINT_ONSET of the last frames are speech (p > 0.5); `margin` frames before the
  *             first of them belong to it
  *     end     no speech (p > 0.35) for `pause` frames; `margin` of them belong to it
- *     breath  from two to three fifths of `longest` the pause that is enough gets shorter, down to
- *             ENDPOINT_BREATH frames, and is counted from the last frame that is surely speech
- *             (p > 0.7): several sentences are not one utterance if they need not be
+ *     breath  where that is asked for, from two to three fifths of `longest` the pause that is
+ *             enough gets shorter, down to ENDPOINT_BREATH frames, and is counted from the last
+ *             frame that is surely speech (p > 0.7): two sentences need not be one utterance
  *     shot    a new shot makes a pause of ENDPOINT_BREATH frames enough that it falls into, or that
  *             is no more than ENDPOINT_SHOT frames away; in running speech it is passed over
  *     cut     what gets longer than `longest` frames is cut in the middle of the longest pause
@@ -36,6 +36,7 @@ struct endpoint_options {
     int64_t longest; /* frames of an utterance, at most; > margin + ENDPOINT_ONSET */
     int64_t pause;   /* frames without speech that end one */
     int64_t margin;  /* frames kept on both sides; <= pause */
+    bool breath;     /* less pause ends a longer one: the model was trained on short utterances */
 };
 
 /* Frames [start, start + count); the first `overlap` of them are the last of the one before, the

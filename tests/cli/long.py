@@ -14,9 +14,9 @@ import sys
 import time
 
 mome, folder, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
-GROWTH = 40  # MB that may come after the first minute of media: oneDNN's plans of other lengths, 1024 at most
+GROWTH = 1.04  # times the memory of the first minute: buffers, and plans of lengths that are still new
 AWAY = 0.3  # seconds that most words may be off
-WORSE = 0.06  # word error rate that joining may cost: clips less than half a second apart are read as one
+WORSE = 0.01  # word error rate that joining may cost
 
 
 def status_mb(pid, name):
@@ -103,7 +103,7 @@ later = max(mb for done, mb, _ in seen if done > 60)
 print(f"{total:.0f} s of media in {wall:.0f} s: real-time factor {wall / total:.3f}, of the processor "
       f"{(usage.ru_utime + usage.ru_stime) / total:.3f}; {first:.0f} MB in the first minute, {later:.0f} MB "
       f"after it, {seen[-1][1]:.0f} MB at the end, {seen[-1][2]:.0f} MB at most")
-assert later <= first + GROWTH, "memory grows"
+assert later <= GROWTH * first, "memory grows"
 
 # ---- words: each belongs to the clip that its middle lies in ----
 found = {}
@@ -135,4 +135,4 @@ assert off[len(off) * 9 // 10] <= AWAY, "words are not where they are said"
 # ---- killed in the middle ----
 run(f"{folder}/killed", kill_at=min(total / 2, 60))
 left = os.listdir(f"{folder}/killed")
-assert not [name for name in left if name.endswith((".srt", ".json"))], f"left behind: {left}"
+assert not left, f"left behind: {left}"

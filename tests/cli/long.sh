@@ -1,6 +1,6 @@
 #!/bin/sh
 # A long video, clips of samples/ and of GRID (dev, where it is there) joined -> srt: memory is flat after its
-# first minute, killed in the middle it leaves no transcript, words are where the clips are and no worse than
+# first minute, killed in the middle it leaves nothing, words are where the clips are and no worse than
 # those of the clips alone; real-time factors are printed. Usage: [MOME_LONG_MINUTES=60] tests/cli/long.sh
 # BUILD_FOLDER
 set -eu

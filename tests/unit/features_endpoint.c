@@ -13,8 +13,9 @@
 
 enum { MOST = 64 };
 
-static const struct endpoint_options usual = {.longest = 125, .pause = 15, .margin = 8};
-static const struct endpoint_options patient = {.longest = 500, .pause = 15, .margin = 8};
+static const struct endpoint_options usual = {
+    .longest = 125, .pause = 15, .margin = 8, .breath = true};
+static const struct endpoint_options patient = {.longest = 125, .pause = 15, .margin = 8};
 
 /* The spans of a string of frames, '#': speech, '+': perhaps; a new shot begins with each of
    shots[]. */
@@ -153,7 +154,8 @@ static void test_rules(void **state)
     struct random random = {0};
     random_seed(&random, 3);
     for (int trial = 0; trial < 200; trial++) {
-        struct endpoint_options o = {.longest = 20 + random_below(&random, 80)};
+        struct endpoint_options o = {.longest = 20 + random_below(&random, 80),
+                                     .breath = trial % 2};
         o.pause = 4 + random_below(&random, 12);
         o.margin = random_below(&random, o.pause < 12 ? o.pause : 12);
         int64_t quiet = 1 + random_below(&random, 30), loud = 1 + random_below(&random, 60);
