@@ -28,14 +28,22 @@ static const char help_text[] =
     "                     little). Norms and biases become f32, or stay 16 bits if they are and T\n"
     "                     is not f32. Other widths than multiples of 32 do likewise.\n"
     "                     Default: every tensor keeps the type that it has\n"
+    "  --mean FILE        the mean with these weights, of the same tensors (of several, where "
+    "given\n"
+    "                     several times): of models that went on from one another, often better\n"
+    "                     than either\n"
     "  --quiet            no progress, no summary\n\n"
     "Names stay as they are. What the input says besides its tensors goes into the file's "
     "metadata\n"
     "as JSON (see mome inspect); a tokenizer in a GGUF does not. Exit code: 0 good, 1 failed, 2\n"
     "wrong usage.\n";
 
+enum { MOST_OTHERS = 32 };
+
 struct convert {
     const char *input, *output;
+    const char *others[MOST_OTHERS]; /* [other_count] */
+    int other_count;
     enum dtype type; /* DTYPE_OTHER: as it is */
     struct progress progress;
 };
@@ -106,24 +114,42 @@ static void summarise(const struct convert *c, const struct conversion *result, 
     printf("\n");
 }
 
-static int convert(struct convert *c, struct error *err)
+static int write_file(struct convert *c, const struct weights *w, struct weights **others,
+                      struct error *err)
 {
-    struct weights *w;
-    if (replaces_input(c->input, c->output))
-        return error_set(err, ERROR_USAGE, "%s: would replace a file that is read: name another",
-                         c->output);
-    int rc = weights_open(&w, c->input, err);
-    if (rc)
-        return rc;
     char *metadata = describe(w);
-    struct conversion conversion = {
-        .type = c->type, .metadata = metadata, .progress = report, .arg = c};
-    rc = metadata ? weights_convert(c->output, w, &conversion, err)
-                  : error_set(err, ERROR_MEMORY, "%s: out of memory", c->input);
+    struct conversion conversion = {.type = c->type,
+                                    .others = (const struct weights *const *)others,
+                                    .other_count = c->other_count,
+                                    .metadata = metadata,
+                                    .progress = report,
+                                    .arg = c};
+    int rc = metadata ? weights_convert(c->output, w, &conversion, err)
+                      : error_set(err, ERROR_MEMORY, "%s: out of memory", c->input);
     progress_end(&c->progress);
     if (!rc && !c->progress.quiet)
         summarise(c, &conversion, weights_bytes(w));
     free(metadata);
+    return rc;
+}
+
+static int open_checked(struct weights **w, const char *path, const char *output, struct error *err)
+{
+    if (replaces_input(path, output))
+        return error_set(err, ERROR_USAGE, "%s: would replace a file that is read: name another",
+                         output);
+    return weights_open(w, path, err);
+}
+
+static int convert(struct convert *c, struct error *err)
+{
+    struct weights *w = NULL, *others[MOST_OTHERS] = {0};
+    int rc = open_checked(&w, c->input, c->output, err);
+    for (int i = 0; !rc && i < c->other_count; i++)
+        rc = open_checked(&others[i], c->others[i], c->output, err);
+    rc = rc ? rc : write_file(c, w, others, err);
+    for (int i = 0; i < c->other_count; i++)
+        weights_close(others[i]);
     weights_close(w);
     return rc;
 }
@@ -137,12 +163,11 @@ static bool read_type(enum dtype *type, const char *name)
 
 int command_convert(int argc, char **argv)
 {
-    enum { TYPE = 256, QUIET, HELP };
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-                                            {"type", required_argument, NULL, TYPE},
-                                            {"quiet", no_argument, NULL, QUIET},
-                                            {"help", no_argument, NULL, HELP},
-                                            {0}};
+    enum { TYPE = 256, MEAN, QUIET, HELP };
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'}, {"type", required_argument, NULL, TYPE},
+        {"mean", required_argument, NULL, MEAN},  {"quiet", no_argument, NULL, QUIET},
+        {"help", no_argument, NULL, HELP},        {0}};
     struct convert c = {.type = DTYPE_OTHER};
     struct error err = {0};
     bool quiet = false;
@@ -156,6 +181,10 @@ int command_convert(int argc, char **argv)
             c.output = optarg;
         else if (option == QUIET || option == 'q')
             quiet = true;
+        else if (option == MEAN && c.other_count < MOST_OTHERS)
+            c.others[c.other_count++] = optarg;
+        else if (option == MEAN)
+            return command_usage("convert", "--mean is given too often", NULL);
         else if (option != TYPE)
             return command_bad_option("convert", option, argv);
         else if (!read_type(&c.type, optarg))

@@ -69,17 +69,46 @@ static void plan(struct step *steps, const struct weights *from, struct conversi
         qsort(steps, (size_t)c->written, sizeof *steps, by_alignment);
 }
 
+/* Whether the others have what `from` has. */
+static int check_others(const struct step *steps, const struct conversion *c, struct error *err)
+{
+    for (int k = 0; k < c->other_count; k++)
+        for (int i = 0; i < c->written; i++) {
+            const struct stored_tensor *t = steps[i].from;
+            const struct stored_tensor *same = weights_find(c->others[k], t->name);
+            if (!same || same->dims != t->dims || same->dtype == DTYPE_OTHER ||
+                memcmp(same->shape, t->shape, (size_t)t->dims * sizeof *t->shape))
+                return error_set(err, ERROR_FORMAT, "%s: %s is %s: there is no mean",
+                                 weights_path(c->others[k]), t->name,
+                                 same ? "of another shape" : "not in it");
+        }
+    return 0;
+}
+
+/* n numbers of the mean of `from` and the others; scratch: PIECE. */
+static int read_mean(float *values, float *scratch, const struct step *s, int64_t at, int64_t n,
+                     const struct conversion *c, struct error *err)
+{
+    int rc = stored_read(values, s->from, at, n, err);
+    for (int k = 0; !rc && k < c->other_count; k++) {
+        rc = stored_read(scratch, weights_find(c->others[k], s->from->name), at, n, err);
+        for (int64_t i = 0; !rc && i < n; i++)
+            values[i] += (scratch[i] - values[i]) / (float)(k + 2);
+    }
+    return rc;
+}
+
 static int convert_tensor(struct safetensors_writer *w, const struct step *s, float *values,
                           struct conversion *c, int64_t *done, struct error *err)
 {
     int rc = 0;
     for (int64_t at = 0; at < s->to.count && !rc; at += PIECE) {
         int64_t n = s->to.count - at < PIECE ? s->to.count - at : PIECE;
-        if (s->to.dtype == s->from->dtype) {
+        if (s->to.dtype == s->from->dtype && !c->other_count) {
             rc = safetensors_writer_add_stored(w, s->from->data + dtype_bytes(s->to.dtype, at),
                                                dtype_bytes(s->to.dtype, n), err);
         } else {
-            rc = stored_read(values, s->from, at, n, err);
+            rc = read_mean(values, values + PIECE, s, at, n, c, err);
             if (!rc)
                 rc = safetensors_writer_add(w, values, n, err);
         }
@@ -120,11 +149,12 @@ int weights_convert(const char *to, const struct weights *from, struct conversio
     size_t count = (size_t)weights_count(from) + 1;
     struct step *steps = memory_new(count, sizeof *steps);
     struct stored_tensor *declared = memory_new(count, sizeof *declared);
-    float *values = memory_new((size_t)PIECE, sizeof *values);
+    float *values = memory_new((size_t)(2 * PIECE), sizeof *values);
     int rc;
     if (steps && declared && values) {
         plan(steps, from, c);
-        rc = write_all(to, steps, declared, values, c, err);
+        rc = check_others(steps, c, err);
+        rc = rc ? rc : write_all(to, steps, declared, values, c, err);
     } else
         rc = error_set(err, ERROR_MEMORY, "%s: out of memory", to);
     memory_free(values);

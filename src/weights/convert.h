@@ -17,6 +17,10 @@
 
 struct conversion {
     enum dtype type; /* F32 F16 BF16 Q8_0 Q4_0; DTYPE_OTHER: each tensor keeps the type it has */
+    /* Where there are some, what is written is the mean of these and `from` (Izmailov et al. 2018,
+       arXiv 1803.05407): each has all that `from` has, in the same shapes. */
+    const struct weights *const *others; /* [other_count], borrowed */
+    int other_count;
     const char *metadata; /* JSON, as checkpoint_metadata gives it back; NULL: "{}" */
     /* after each piece; bytes of the file's data. Not 0: ERROR_CANCELLED. NULL: not wanted */
     int (*progress)(void *arg, int64_t done, int64_t total);

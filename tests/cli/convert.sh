@@ -27,6 +27,13 @@ case $(types "$folder/quiet") in *F16*) ;; *) fail "f16: types: $(types "$folder
 "$mome" convert $tiny -o "$folder/same.safetensors" --quiet
 "$mome" convert "$folder/f32.safetensors" -o "$folder/bf16.safetensors" --quiet --type bf16
 "$mome" convert "$folder/bf16.safetensors" -o "$folder/again.safetensors" --quiet --type f32
+# the mean with itself, twice
+"$mome" convert "$folder/f32.safetensors" --mean $weights --mean $tiny -o "$folder/mean.safetensors" --quiet
+head -c 100 $weights >"$folder/cut"
+refused 1 'there is no mean' convert $weights --mean models/voice/model.safetensors -o "$folder/none"
+refused 1 "$folder/cut" convert $weights --mean "$folder/cut" -o "$folder/none"
+refused 2 'would replace' convert $weights --mean "$folder/mean.safetensors" -o "$folder/mean.safetensors"
+[ ! -e "$folder/none" ] || fail "a mean of other tensors is written"
 python3 - "$folder" $weights <<'END' || fail "other numbers"
 import json, struct, sys
 def tensors(path):
@@ -37,6 +44,7 @@ def tensors(path):
             for n, t in head.items() if n != "__metadata__"}
 folder, weights = sys.argv[1:]
 assert tensors(folder + "/same.safetensors") == tensors(weights)
+assert tensors(folder + "/mean.safetensors") == tensors(folder + "/f32.safetensors")
 assert tensors(folder + "/again.safetensors") == tensors(folder + "/f32.safetensors")
 END
 mkdir "$folder/model"
