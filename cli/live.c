@@ -246,6 +246,7 @@ static int run(struct live_command *c, struct error *err)
     int rc = find_devices(c, err);
     rc = rc ? rc : session_open(s, err);
     rc = rc ? rc : face_finder_open(&c->finder, err);
+    s->transcriber.compute.cancelled = NULL; /* Ctrl-C ends what comes in; what was said is read */
     interrupt_install();
     rc = rc ? rc : open_stream(c, err);
     rc = rc ? rc : follow(c, err);

@@ -8,7 +8,7 @@ build=$(realpath "$1")
 source=$PWD
 unset MOME_MODEL
 skip='\.\./shared|^make |^tools/(fetch|make)|^git |^sudo |^apt |/published/|models/(base-en|mine|omni|small)|lrs3|my-clips|large_vox|'
-skip="$skip"'Llama-|ggml-|mpirun|configs/mome|CONFIG|runs/|sentences\.txt|--count 1000|mome train configs'
+skip="$skip"'Llama-|ggml-|mpirun|configs/mome|^mome live( --|$)|CONFIG|runs/|sentences\.txt|--count 1000|mome train configs'
 
 # the commands between ``` of Markdown; where some lines begin with "$ ", only those are
 from_readme() {

@@ -113,7 +113,8 @@ for signal in INT KILL; do
     "$mome" transcribe -q --rate 16,5 "$folder/long.mp4" --show "$folder/killed.mp4" >"$folder/out" 2>"$folder/err" &
     pid=$!
     tries=0
-    until [ -s "$folder/killed.mp4.$pid.tmp" ]; do # it is being written
+    # it is being written, without a name
+    until find /proc/$pid/fd -lname "$folder/#*" -exec stat -L -c %s {} + 2>"$folder/shell" | grep -q '[1-9]'; do
         tries=$((tries + 1))
         [ $tries -lt 2400 ] && kill -0 $pid || fail "nothing comes: $(cat "$folder/err")"
         sleep 0.05
@@ -121,8 +122,8 @@ for signal in INT KILL; do
     kill -$signal $pid
     rc=0
     wait $pid 2>"$folder/shell" || rc=$?
-    [ ! -e "$folder/killed.mp4" ] || fail "half a file after $signal"
-    [ $signal = KILL ] || { [ $rc = 1 ] && [ ! -e "$folder/killed.mp4.$pid.tmp" ]; } || fail "$signal: code $rc"
+    [ $signal = KILL ] || [ $rc = 1 ] || fail "$signal: code $rc"
+    ! ls "$folder"/killed* 2>"$folder/shell" || fail "left behind after $signal"
 done
 rc=0
 (ulimit -f 8 && exec "$mome" transcribe -q $clip --show "$folder/full.mp4") >"$folder/out" 2>"$folder/err" || rc=$?
