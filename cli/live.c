@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_EVERY 0.2  /* seconds between two readings of an utterance that goes on */
+#define READ_EVERY 0.2  /* seconds from one reading of an utterance that goes on to the next */
 #define DEADLINE 0.25   /* seconds that a reading may take where the rate is free */
 #define LEAST_TIME 0.02 /* of it that is left however far behind we are */
 #define WAIT 0.02       /* seconds for the next piece of media */
@@ -62,8 +62,7 @@ struct live_command {
     struct latency latency;
     struct live_state state;
     double heard, seen;           /* seconds of media that were pushed */
-    double last_read, read_takes; /* when, clock_seconds; seconds, of the last reading */
-    int audio_rate, video_rate;   /* as remarks said last */
+    double last_read, read_takes; /* its beginning, clock_seconds; seconds */
 };
 
 /* ---- what to listen to --------------------------------------------------------------------- */
@@ -194,8 +193,8 @@ static int read_partial(struct live_command *c, struct error *err)
     int rc = stream_partial(&c->session.transcriber, c->stream, &u, err);
     if (rc)
         return rc;
-    c->last_read = clock_seconds();
-    c->read_takes = c->last_read - start;
+    c->last_read = start;
+    c->read_takes = clock_seconds() - start;
     if (u.words.count)
         note_use(c, &u);
     else
@@ -207,11 +206,11 @@ static int read_partial(struct live_command *c, struct error *err)
     return rc;
 }
 
-/* Readings take half of the time at most; while media waits to be looked at, a quarter. */
+/* Readings take two thirds of the time at most, a third of that while media waits. */
 static bool due(const struct live_command *c, bool waiting)
 {
-    const double wait = fmax(READ_EVERY, c->read_takes) * (waiting ? 3 : 1);
-    return clock_seconds() - c->last_read >= wait - (waiting ? 0 : c->read_takes / 2);
+    const double period = fmax(READ_EVERY, 1.5 * c->read_takes);
+    return clock_seconds() - c->last_read >= (waiting ? 3 : 1) * period;
 }
 
 static int follow(struct live_command *c, struct error *err)

@@ -182,14 +182,6 @@ int live_view_final(struct live_view *v, const struct live_state *s, const struc
     return 0;
 }
 
-void live_view_note(struct live_view *v, const char *text)
-{
-    wipe(v);
-    fflush(stdout);
-    if (!v->quiet)
-        fprintf(stderr, "mome: %s\n", text);
-}
-
 void live_view_end(struct live_view *v, const struct live_state *s)
 {
     const struct latency *l = s->latency;

@@ -36,7 +36,7 @@ int live_view_partial(struct live_view *v, const struct live_state *s, const str
                       struct error *err);
 int live_view_final(struct live_view *v, const struct live_state *s, const struct utterance *u,
                     struct error *err);
-void live_view_note(struct live_view *v, const char *text); /* a remark, a line of its own */
-void live_view_end(struct live_view *v, const struct live_state *s); /* and the figures of it all */
+/* And the figures of it all. */
+void live_view_end(struct live_view *v, const struct live_state *s);
 
 #endif

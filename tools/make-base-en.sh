@@ -18,7 +18,9 @@ tools/fetch-base-parts.sh
 tools/make-english-speech.py --output runs/english --hours 4.86 --seed 1 --text $libri/train.tsv \
     --avoid $libri/test.tsv --avoid $libri/dev.tsv --voices pico-us,pico-gb,flite-slt,flite-rms,flite-awb,flite-kal16
 "$mome" train --resume configs/base-en.json
+"$mome" train --resume configs/base-en-more.json
 
 mkdir -p models/base-en
-"$mome" convert $work/train/best/model.safetensors --type q8_0 -o models/base-en/model.safetensors
-sed 's#"[./]*models/published/#"../published/#' $work/train/best/config.json >models/base-en/config.json
+"$mome" convert $work/train/best/model.safetensors --mean $work/more/best/model.safetensors --type q8_0 \
+    -o models/base-en/model.safetensors
+sed 's#"[./]*models/published/#"../published/#' $work/more/best/config.json >models/base-en/config.json
