@@ -139,7 +139,7 @@ static void look(struct live_command *c)
     struct live_state *s = &c->state;
     s->now = live_now(c->live);
     s->behind = s->now - fmax(c->heard, c->seen);
-    s->face = stream_saw(c->stream);
+    s->face = stream_sees(c->stream);
 }
 
 /* The time that a reading may take: less while we are behind. */

@@ -267,3 +267,8 @@ bool stream_saw(const struct stream *s)
 {
     return s->seen.found > 0;
 }
+
+bool stream_sees(const struct stream *s)
+{
+    return s->picture.count > 0;
+}

@@ -77,8 +77,9 @@ bool stream_pop(struct stream *s, struct utterance *u); /* released by the calle
 int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u, struct error *err);
 
 double stream_seconds(const struct stream *s); /* of media that was looked at */
-/* Whether a voice was ever heard, and a face seen. */
+/* Whether a voice was ever heard, and a face seen; and whether one is seen now. */
 bool stream_heard(const struct stream *s);
 bool stream_saw(const struct stream *s);
+bool stream_sees(const struct stream *s);
 
 #endif

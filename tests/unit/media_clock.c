@@ -100,6 +100,31 @@ static void other_sound_rates(void **state)
     }
 }
 
+/* As media/live does with a camera that begins before its microphone. */
+static void another_zero(void **state)
+{
+    (void)state;
+    struct made made = usual();
+    struct media *m;
+    struct media_chunk chunk;
+    struct error err;
+    char path[256];
+    int64_t samples = 0, pictures = 0;
+    made_write(made_path(path, "clip.mp4"), &made);
+    assert_int_equal(media_open(&m, path, NULL, &err), 0);
+    media_set_zero(m, media_zero(m) - 480000);
+    while (media_read(m, &chunk, &err) == 1) {
+        if (chunk.kind == MEDIA_PICTURE)
+            pictures++;
+        else
+            samples += chunk.count;
+    }
+    media_close(m);
+    made_remove(path);
+    assert_int_equal(pictures, 62); /* 12 repeats of the first */
+    assert_in_range(samples, 2.48 * 16000 - 16, 2.48 * 16000 + 1040);
+}
+
 static void streams_of_differing_length(void **state)
 {
     (void)state;
@@ -296,6 +321,7 @@ int main(void)
         cmocka_unit_test(late_pictures),
         cmocka_unit_test(other_picture_rates),
         cmocka_unit_test(other_sound_rates),
+        cmocka_unit_test(another_zero),
         cmocka_unit_test(streams_of_differing_length),
         cmocka_unit_test(one_stream_only),
         cmocka_unit_test(leaving_a_stream_out),
