@@ -105,6 +105,8 @@ static int open_stream(struct live_command *c, struct error *err)
         return rc;
     c->source.no_sound = !o.sound;
     c->source.no_pictures = !o.pictures;
+    c->source.microphone = o.sound ? c->source.microphone : NULL;
+    c->source.camera = o.pictures ? c->source.camera : NULL;
     rc = live_open(&c->live, &c->source, err);
     if (rc)
         return rc;

@@ -46,6 +46,7 @@ tail -n 1 "$folder/events" | grep -q '"event": "end"' || fail "no figures after 
 refused 1 'no camera and no microphone' live --camera none --microphone none
 refused 1 'cannot open' live "$folder/nosuch.mp4"
 refused 1 'the camera cannot be opened' live --camera "$folder/nosuch"
+refused 2 'neither a camera nor a microphone' live --camera none --microphone pulse:default --task vsr
 refused 2 'a microphone is named' live --camera none --microphone hw:0
 refused 2 'a FILE, or a camera' live x --camera none
 refused 2 'takes one file' live x y
