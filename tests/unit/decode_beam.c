@@ -65,9 +65,11 @@ static int search(struct hypothesis *h, enum task task, struct beam_options opti
     if (beam_search(&found, model.r, &model.c, audio, video, &q, 1, NULL, &options, &model.err))
         fail_msg("%s", model.err.message);
     assert_int_equal(found.prompt_tokens, recognizer_request_rows(model.r, &q, &media));
-    memcpy(h, found.hypotheses, (size_t)found.count * sizeof *h);
-    memory_free(found.hypotheses);
-    return found.count;
+    const int count = found.count;
+    memcpy(h, found.hypotheses, (size_t)count * sizeof *h);
+    found.count = 0; /* what they hold is h's now */
+    found_release(&found);
+    return count;
 }
 
 static void test_beam_of_one_is_greedy(void **state)
