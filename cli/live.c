@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_EVERY 0.2  /* seconds from one reading of an utterance that goes on to the next */
-#define DEADLINE 0.25   /* seconds that a reading may take where the rate is free */
+#define READ_EVERY 0.2 /* seconds from one reading of an utterance that goes on to the next */
+#define DEADLINE 0.25  /* seconds that a reading may take where the rate is free */
+#define LAST_READING                                                                               \
+    4 /* deadlines that the one may take that stays: its words stand there already */
 #define LEAST_TIME 0.02 /* of it that is left however far behind we are */
 #define WAIT 0.02       /* seconds for the next piece of media */
 
@@ -144,14 +146,14 @@ static void look(struct live_command *c)
     s->face = stream_sees(c->stream);
 }
 
-/* The time that a reading may take: less while we are behind. */
-static void set_limits(struct live_command *c)
+/* The time that a reading may take: so many deadlines, less while we are behind. */
+static void set_limits(struct live_command *c, double deadlines)
 {
     struct pace_limits limits = c->session.limits;
     if (!c->session.auto_rate || !(limits.seconds > 0))
         return;
     look(c);
-    limits.seconds = fmax(limits.seconds - fmax(c->state.behind - WAIT, 0), LEAST_TIME);
+    limits.seconds = fmax(deadlines * limits.seconds - fmax(c->state.behind - WAIT, 0), LEAST_TIME);
     stream_set_limits(c->stream, &limits);
 }
 
@@ -180,7 +182,7 @@ static int decode_finals(struct live_command *c, struct error *err)
 {
     int rc = 0;
     while (!rc && stream_ready(c->stream)) {
-        set_limits(c);
+        set_limits(c, LAST_READING);
         rc = streams_decode(&c->session.transcriber, &c->stream, 1, err);
         rc = rc ? rc : show_finals(c, err);
     }
@@ -191,7 +193,7 @@ static int read_partial(struct live_command *c, struct error *err)
 {
     struct utterance u;
     const double start = clock_seconds();
-    set_limits(c);
+    set_limits(c, 1);
     int rc = stream_partial(&c->session.transcriber, c->stream, &u, err);
     if (rc)
         return rc;
