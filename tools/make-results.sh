@@ -26,7 +26,7 @@ first=${seeds%% *}
 pairs="4,2 4,5 16,2 16,5"
 [ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
 mkdir -p "$out" "$results"
-recipe="steps $steps of $batch clips, beam $beam"
+recipe="steps $steps, batch $batch, beam $beam"
 [ -f $results/recipe ] || echo "$recipe" >$results/recipe
 [ "$(cat $results/recipe)" = "$recipe" ] || {
     echo "$0: $results was made with $(cat $results/recipe), not $recipe: empty it to begin anew"
