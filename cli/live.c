@@ -13,10 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_EVERY 0.2 /* seconds from one reading of an utterance that goes on to the next */
-#define DEADLINE 0.25  /* seconds that a reading may take where the rate is free */
-#define LAST_READING                                                                               \
-    4 /* deadlines that the one may take that stays: its words stand there already */
+#define READ_EVERY 0.2  /* seconds from one reading of an utterance that goes on to the next */
+#define DEADLINE 0.25   /* seconds that a reading may take where the rate is free */
+#define LAST_READING 4  /* deadlines that the one that stays may take */
 #define LEAST_TIME 0.02 /* of it that is left however far behind we are */
 #define WAIT 0.02       /* seconds for the next piece of media */
 
@@ -53,7 +52,7 @@ struct live_command {
     struct session session;
     struct face_finder *finder;
     struct live_options source;
-    char camera[64], microphone[80]; /* that were found */
+    char camera[64]; /* that was found */
     int face;
     double seconds; /* 0: to the end */
     bool json;

@@ -1,10 +1,9 @@
 #include "cli/live_view.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "cli/session.h"
 #include "decode/transcript_file.h"
-#include "text/normalize.h"
+#include "text/text_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,15 +51,10 @@ static void wipe(struct live_view *v)
 
 /* ---- lines of JSON ------------------------------------------------------------------------- */
 
-static json_t *seconds_json(double value)
-{
-    return json_real(round(1e4 * value) / 1e4);
-}
-
 /* {"event", "at", ...}: o's fields behind them; o is taken. */
 static int print_event(const char *name, double at, json_t *o, struct error *err)
 {
-    json_t *event = json_pack("{s:s, s:o}", "event", name, "at", seconds_json(at));
+    json_t *event = json_pack("{s:s, s:o}", "event", name, "at", number_json(at));
     int rc = o && event ? json_object_update(event, o) : -1;
     if (!rc) {
         json_dumpf(event, stdout, JSON_REAL_PRECISION(10));
@@ -74,7 +68,7 @@ static int print_event(const char *name, double at, json_t *o, struct error *err
 
 static json_t *figures_json(const struct latency_figures *f)
 {
-    return json_pack("{s:o, s:o}", "median", seconds_json(f->median), "p95", seconds_json(f->p95));
+    return json_pack("{s:o, s:o}", "median", number_json(f->median), "p95", number_json(f->p95));
 }
 
 /* ---- the line on how it goes --------------------------------------------------------------- */

@@ -98,12 +98,7 @@ static int take_cue(void *arg, const struct cue *cue, struct error *err)
         return error_set(err, ERROR_MEMORY, "out of memory");
     struct shown_cue *to = &s->cues[s->cue_count++];
     *to = (struct shown_cue){.start = cue->start, .end = cue->end};
-    int rc = 0;
-    for (int i = 0; !rc && i < cue->count; i++) {
-        const struct word *w = &cue->words[i];
-        rc = words_add(&to->words, w->text, strlen(w->text), w->start, w->end, w->confidence, err);
-    }
-    return rc;
+    return words_copy(&to->words, cue->words, cue->count, err);
 }
 
 int show_new(struct show **out, struct error *err)

@@ -329,11 +329,7 @@ static int settle(struct stream *s, struct utterance *u, struct error *err)
         u->settled++;
     words_clear(&s->read);
     s->read_from = u->start;
-    int rc = 0;
-    for (int i = 0; !rc && i < u->words.count; i++)
-        rc = words_add(&s->read, now[i].text, strlen(now[i].text), now[i].start, now[i].end,
-                       now[i].confidence, err);
-    return rc;
+    return words_copy(&s->read, now, u->words.count, err);
 }
 
 int stream_partial(struct transcriber *t, struct stream *s, struct utterance *u, struct error *err)

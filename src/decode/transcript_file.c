@@ -211,10 +211,7 @@ static int push_named(struct transcript_file *f, const struct utterance *u, stru
     const int length = snprintf(name, sizeof name, "Face\xc2\xa0%d:", u->face);
     const double start = u->words.list[0].start;
     int rc = words_add(&named, name, (size_t)length, start, start, 1, err);
-    for (int i = 0; !rc && i < u->words.count; i++) {
-        const struct word *w = &u->words.list[i];
-        rc = words_add(&named, w->text, strlen(w->text), w->start, w->end, w->confidence, err);
-    }
+    rc = rc ? rc : words_copy(&named, u->words.list, u->words.count, err);
     rc = rc ? rc : subtitler_push(&f->subtitler, &named, u->face, err);
     words_release(&named);
     return rc;

@@ -24,6 +24,15 @@ int words_add(struct words *w, const char *text, size_t length, double start, do
     return 0;
 }
 
+int words_copy(struct words *w, const struct word *list, int count, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < count; i++)
+        rc = words_add(w, list[i].text, strlen(list[i].text), list[i].start, list[i].end,
+                       list[i].confidence, err);
+    return rc;
+}
+
 int words_append(struct words *w, struct words *from, struct error *err)
 {
     int rc = reserve(w, from->count, err);

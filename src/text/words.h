@@ -24,6 +24,8 @@ struct words {
 /* Appends a copy of text[length]. */
 int words_add(struct words *w, const char *text, size_t length, double start, double end,
               double confidence, struct error *err);
+/* Appends copies of list[count]. */
+int words_copy(struct words *w, const struct word *list, int count, struct error *err);
 /* Moves those of another list behind these; it is empty then. */
 int words_append(struct words *w, struct words *from, struct error *err);
 void words_drop(struct words *w, int from, int to); /* words from .. to - 1 */
