@@ -6,7 +6,8 @@ usage: tools/results_table.py FOLDER OUTPUT.md
 Reads FOLDER/*.json (`mome evaluate --json`), groups them into systems (seeds of one system, and
 Llama-AVSR's four models, are one row), and writes: the table of word error rates at every rate
 pair, clean and per noise level; parameters; and each claim of the paper as a comparison of two
-numbers of these tables, with the p-value of the paired test between them where there is one.
+numbers of these tables, with the p-value of the paired test between them. Nothing is written
+before all systems are there.
 """
 import glob
 import json
@@ -50,29 +51,24 @@ def mean(numbers):
 
 
 def cell(system, pair, snr):
-    rows = system["cells"].get((pair, snr))
-    return 100 * mean([r["wer"] for r in rows]) if rows else None
+    return 100 * mean([r["wer"] for r in system["cells"][pair, snr]])
 
 
 def shown(system, pair, snr):
-    rows = system["cells"].get((pair, snr))
-    if not rows:
-        return "-"
-    wers = [100 * r["wer"] for r in rows]
+    wers = [100 * r["wer"] for r in system["cells"][pair, snr]]
     if len(wers) > 1:
         return f"{mean(wers):.1f} ({min(wers):.1f}-{max(wers):.1f})"
     return f"{wers[0]:.1f}"
 
 
-def p_value(one, other, cells):
-    """Two-sided, by 10,000 random swaps of the two systems' errors on each clip (first seeds)."""
+def p_value(one, other, plus, minus=()):
+    """Two-sided, by 10,000 random swaps of the two systems' errors on each clip (first seeds); a clip's
+    errors count for the cells of `plus` and against those of `minus`. A clip's cells move together."""
     differences = []
-    for key in cells:
-        if key not in one["cells"] or key not in other["cells"]:
-            return None
+    for key, sign in [(k, 1) for k in plus] + [(k, -1) for k in minus]:
         a, b = one["cells"][key][0]["utterances"], other["cells"][key][0]["utterances"]
-        differences.append([x[0] - y[0] for x, y in zip(a, b)])
-    clips = [sum(d) for d in zip(*differences)]  # a clip's errors over all cells move together
+        differences.append([sign * (x[0] - y[0]) for x, y in zip(a, b)])
+    clips = [sum(d) for d in zip(*differences)]
     observed, rng, beyond = abs(sum(clips)), random.Random(1), 0
     for _ in range(10000):
         beyond += abs(sum(d if rng.random() < 0.5 else -d for d in clips)) >= observed
@@ -82,73 +78,101 @@ def p_value(one, other, cells):
 def table(systems, snr):
     lines = ["| | active parameters | " + " | ".join(f"({a},{v})" for a, v in PAIRS) + " | mean |", "|---|---|" + "---|" * 5]
     for name in ORDER:
-        if name not in systems:
-            continue
         s = systems[name]
-        values = [cell(s, p, snr) for p in PAIRS]
-        whole = f"{mean(values):.1f}" if None not in values else "-"
         cells = " | ".join(shown(s, p, snr) for p in PAIRS)
-        lines.append(f"| {NAMES[name]} | {s['active'] / 1e6:.2f} M | {cells} | {whole} |")
+        lines.append(f"| {NAMES[name]} | {s['active'] / 1e6:.2f} M | {cells} | {average(s, [snr]):.1f} |")
     return "\n".join(lines)
 
 
 def average(system, snrs, pairs=PAIRS):
-    values = [cell(system, p, n) for p in pairs for n in snrs]
-    return None if None in values else mean(values)
+    return mean([cell(system, p, n) for p in pairs for n in snrs])
+
+
+def probability(p):
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict(difference, p):
+    """What a difference of two error rates (negative: the first is better) says."""
+    if p >= 0.05:
+        return "no difference beyond chance"
+    return "better" if difference < 0 else "worse"
 
 
 def compare(lines, text, systems, one, other, snrs, pairs=PAIRS):
-    if one not in systems or other not in systems:
-        return
+    """A row: two systems' mean WER over pairs and noise levels."""
     a, b = average(systems[one], snrs, pairs), average(systems[other], snrs, pairs)
-    if a is None or b is None:
-        return
     p = p_value(systems[one], systems[other], [(q, n) for q in pairs for n in snrs])
-    lines.append(f"| {text} | {NAMES[one]} {a:.1f} | {NAMES[other]} {b:.1f} | {a - b:+.1f} | {p:.3f} |")
+    lines.append(f"| {text} | {NAMES[one]} {a:.1f} | {NAMES[other]} {b:.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
 
 
-def fall_off(lines, systems, name):
-    s = systems.get(name)
-    if not s:
-        return
-    clean = [cell(s, p, None) for p in PAIRS]
-    loud = [average(s, [5, 0, -5], [p]) for p in PAIRS]
-    if None in clean + loud:
-        return
-    lines.append(f"| {NAMES[name]} | {clean[3] - clean[0]:+.1f} | {loud[3] - loud[0]:+.1f} |")
+def fall_off(system, snrs):
+    """WER points lost from the finest pair to the coarsest, mean over noise levels."""
+    return average(system, snrs, [PAIRS[3]]) - average(system, snrs, [PAIRS[0]])
+
+
+def compare_fall_off(lines, systems, one, other, snrs):
+    a, b = fall_off(systems[one], snrs), fall_off(systems[other], snrs)
+    p = p_value(systems[one], systems[other], [(PAIRS[3], n) for n in snrs], [(PAIRS[0], n) for n in snrs])
+    lines.append(f"| {NAMES[one]} {a:+.1f} | {NAMES[other]} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
+
+
+def overlap(share, one, other):
+    """What the shares of experts at two (rate pair, layer) have in common: 1 where the curves coincide."""
+    return sum(min(a, b) for a, b in zip(share[one[0]][one[1]], share[other[0]][other[1]]))
 
 
 def main():
     folder, output = sys.argv[1:]
     systems = load(folder)
+    missing = [n for n in ORDER if any((p, snr) not in systems.get(n, {"cells": {}})["cells"] for p in PAIRS for snr in (None, 5, 0, -5))]
+    if missing:
+        print(f"{output}: waits for {', '.join(missing)}")
+        return
     recipe = dict(part.split() for part in open(os.path.join(folder, "recipe")).read().split(", "))
     text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read().format(**recipe)
+    claims = os.path.join(folder, "claims.md")  # which hold, in words: written by whoever looked at the tables below
+    if os.path.exists(claims):
+        text += "\n" + open(claims).read()
     text += "\n## Clean sound\n\nWER %; where three seeds were trained: mean (least-most).\n\n" + table(systems, None) + "\n"
     for snr in (5, 0, -5):
         text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
     everywhere = [None, 5, 0, -5]
-    lines = ["| comparison (mean WER over pairs) | | | difference | p |", "|---|---|---|---|---|"]
-    for name in ("mome-mhsa", "mome-ffn", "mome-layer"):
-        compare(lines, "against one model a pair, clean", systems, name, "llama-avsr", [None])
-        compare(lines, "against one model a pair, all noise levels", systems, name, "llama-avsr", everywhere)
-        compare(lines, "against MTSK SS, all noise levels", systems, name, "mtsk-ss", everywhere)
-        compare(lines, "the same at (16,5) alone", systems, name, "mtsk-ss", everywhere, [(16, 5)])
-    compare(lines, "b = 1 against b = 12, all noise levels", systems, "mome-layer-b1", "mome-layer", everywhere)
-    text += "\n## Comparisons\n\n" + "\n".join(lines) + "\n"
-    lines = ["| fall-off from (4,2) to (16,5), WER points | clean | mean of 5, 0, -5 dB |", "|---|---|---|"]
+    moes = ("mome-mhsa", "mome-ffn", "mome-layer")
+    columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|"
+    lines = ["| WER, mean over pairs " + columns + "---|"]
+    for name in moes:
+        compare(lines, "clean", systems, name, "llama-avsr", [None])
+        compare(lines, "all noise levels", systems, name, "llama-avsr", everywhere)
+    for name in moes:
+        compare(lines, "all noise levels", systems, name, "mtsk-ss", everywhere)
+        compare(lines, "all noise levels", systems, name, "mtsk-mss", everywhere)
+    text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + "\n".join(lines) + "\n"
+
+    lines = ["| WER points from (4,2) to (16,5), all noise levels " + columns]
+    for name in moes:
+        for other in ("llama-avsr", "mtsk-ss", "mtsk-mss"):
+            compare_fall_off(lines, systems, name, other, everywhere)
+    text += "\n## Fall-off\n\n" + "\n".join(lines) + "\n"
+
+    lines = ["| WER, mean over pairs " + columns + "---|"]
+    compare(lines, "clean", systems, "mome-layer-b1", "mome-layer", [None])
+    compare(lines, "all noise levels", systems, "mome-layer-b1", "mome-layer", everywhere)
+    compare(lines, "all noise levels", systems, "mome-layer-b1", "mtsk-ss", everywhere)
+    text += "\n## A bottleneck of one\n\n" + "\n".join(lines) + "\n"
+
+    lines = ["| | chosen alike, mean of two pairs (least) | by chance | shares in common, two pairs of one layer | of two layers |", "|---|---|---|---|---|"]
     for name in ORDER:
-        fall_off(lines, systems, name)
-    text += "\n" + "\n".join(lines) + "\n"
-    lines = ["| share of experts that two rate pairs choose alike, for the same moment of a clip | least | mean |", "|---|---|---|"]
-    for name in ORDER:
-        experts = systems.get(name, {}).get("experts")
-        if not experts or not experts.get("agreement"):
+        experts = systems[name]["experts"]
+        if not experts:
             continue
-        matrix = experts["agreement"]
-        off = [matrix[i][j] for i in range(len(matrix)) for j in range(i)]
-        chance = experts["active"] / experts["routed"]
-        lines.append(f"| {NAMES[name]} (by chance {chance:.2f}) | {min(off):.2f} | {mean(off):.2f} |")
-    text += "\n" + "\n".join(lines) + "\n"
+        matrix, share = experts["agreement"], experts["share"]
+        rates, layers = range(len(share)), range(len(share[0]))
+        off = [matrix[i][j] for i in rates for j in range(i)]
+        same = mean([overlap(share, (i, l), (j, l)) for l in layers for i in rates for j in range(i)])
+        different = mean([overlap(share, (i, l), (i, m)) for l in layers for m in range(l) for i in rates])
+        lines.append(f"| {NAMES[name]} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
+    text += "\n## Experts\n\n" + "\n".join(lines) + "\n"
     with open(output + ".tmp", "w") as f:
         f.write(text)
     os.replace(output + ".tmp", output)
