@@ -12,35 +12,13 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tools"))
+from alignment import align, duration  # noqa: E402
+
 GRID = "../shared/data/grid"
-
-
-def align(reference, words):
-    """Errors and pairs (index in reference, in words) that are right, by least edit distance."""
-    n, m = len(reference), len(words)
-    cost = [[i + j if not i or not j else 0 for j in range(m + 1)] for i in range(n + 1)]
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            wrong = reference[i - 1] != words[j - 1]
-            cost[i][j] = min(cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + wrong)
-    right, i, j = [], n, m
-    while i and j:
-        wrong = reference[i - 1] != words[j - 1]
-        if cost[i][j] == cost[i - 1][j - 1] + wrong:
-            right += [] if wrong else [(i - 1, j - 1)]
-            i, j = i - 1, j - 1
-        elif cost[i][j] == cost[i - 1][j] + 1:
-            i -= 1
-        else:
-            j -= 1
-    return cost[n][m], right
-
-
-def duration(path):
-    command = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]
-    return float(subprocess.check_output(command))
 
 
 def join(count, folder):

@@ -13,6 +13,8 @@ import json
 import os
 import sys
 
+from alignment import align
+
 
 def read_manifest(path):
     """{path of a clip: [(word, start, end) in seconds, None where they are not known]}"""
@@ -27,27 +29,6 @@ def read_manifest(path):
                 words = [w.rsplit(":", 2) for w in row["words_ms"].split()]
                 clips[clip] = [(w, int(start) / 1e3, int(end) / 1e3) for w, start, end in words]
     return clips
-
-
-def match(reference, words):
-    """For each of words, the index of the reference word that it is, or None (edit distance)."""
-    n, m = len(reference), len(words)
-    cost = [[i + j if not i or not j else 0 for j in range(m + 1)] for i in range(n + 1)]
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            wrong = reference[i - 1][0] != words[j - 1]["word"].lower()
-            cost[i][j] = min(cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + wrong)
-    found, i, j = [None] * m, n, m
-    while i and j:
-        wrong = reference[i - 1][0] != words[j - 1]["word"].lower()
-        if cost[i][j] == cost[i - 1][j - 1] + wrong:
-            i, j = i - 1, j - 1
-            found[j] = None if wrong else i
-        elif cost[i][j] == cost[i - 1][j] + 1:
-            i -= 1
-        else:
-            j -= 1
-    return found
 
 
 def hundredth(values, share):
@@ -69,7 +50,9 @@ class Group:
 
     def add(self, reference, words):
         self.words += len(words)
-        for word, at in zip(words, match(reference, words)):
+        right = {j: i for i, j in align([r[0] for r in reference], [w["word"].lower() for w in words])[1]}
+        for j, word in enumerate(words):
+            at = right.get(j)
             (self.wrong if at is None else self.right).append(word["confidence"])
             if at is not None and reference[at][1] is not None:
                 self.start.append(1e3 * abs(word["start"] - reference[at][1]))

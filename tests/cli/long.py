@@ -13,6 +13,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, "tools")
+from alignment import align, duration  # noqa: E402
+
 mome, folder, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 GROWTH = 1.04  # times the memory of the first minute: buffers, and plans of lengths that are still new
 AWAY = 0.3  # seconds that most words may be off
@@ -55,29 +58,6 @@ def run(output, kill_at=None):
     return seen
 
 
-def duration(path):
-    command = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]
-    return float(subprocess.check_output(command))
-
-
-def errors(reference, words):
-    """Edit distance, and the pairs that are right: (index in reference, index in words)."""
-    n, m = len(reference), len(words)
-    cost = [[i + j if not i or not j else 0 for j in range(m + 1)] for i in range(n + 1)]
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            cost[i][j] = min(cost[i - 1][j] + 1, cost[i][j - 1] + 1,
-                             cost[i - 1][j - 1] + (reference[i - 1] != words[j - 1]))
-    right, i, j = [], n, m
-    while i and j:
-        if reference[i - 1] == words[j - 1] and cost[i][j] == cost[i - 1][j - 1]:
-            right.append((i - 1, j - 1))
-        down = cost[i][j] == cost[i - 1][j] + 1
-        across = not down and cost[i][j] == cost[i][j - 1] + 1
-        i, j = i - (not across), j - (not down)
-    return cost[n][m], right
-
-
 def words_of(path):
     with open(path) as file:
         return [w for u in json.load(file)["utterances"] for w in u["words"]]
@@ -117,9 +97,9 @@ off = []
 for number in range(rounds):
     for i, (path, text, times, begin, _) in enumerate(clips):
         words = found.get((number, i), [])
-        edits, right = errors(text, [w["word"] for w in words])
+        edits, right = align(text, [w["word"] for w in words])
         name = os.path.splitext(os.path.basename(path))[0]
-        alone += errors(text, [w["word"] for w in words_of(f"{folder}/alone/{name}.json")])[0]
+        alone += align(text, [w["word"] for w in words_of(f"{folder}/alone/{name}.json")])[0]
         wrong += edits
         said += len(text)
         for r, w in right if times else []:
