@@ -16,7 +16,7 @@
 #
 # A system is done when docs/results/SYSTEM.json is there, and is not done again: so the work can be spread over days
 # and machines, by committing these files. docs/results/recipe says what they were made with; another recipe is refused.
-# In the end tools/results_table.py writes docs/results.md of what is there.
+# When all are there, tools/results_table.py writes docs/results.md and mome report its figures.
 set -eu
 
 [ $# -ge 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -68,10 +68,10 @@ system() {
     run "$1"
 }
 
-evaluate() { # NAME: at all its rates, clean and noisy, one file
+evaluate() { # NAME SYSTEM: at all its rates, clean and noisy, one file; those of one SYSTEM are one row and line
     wanted "$1" || return 0
     echo "== evaluating $1"
-    $mome evaluate --model "$out/$1/best" --name "$1" --manifest "$data/grid/test.tsv" --task avsr --rates all \
+    $mome evaluate --model "$out/$1/best" --name "$2" --manifest "$data/grid/test.tsv" --task avsr --rates all \
         --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "$beam" --max-tokens 32 $experts --json "$results/$1.json"
 }
 
@@ -86,27 +86,27 @@ run start
 both='"projectors", "mome"' experts=--experts
 for placement in mhsa ffn layer; do
     system "mome-$placement" "$first" "$both" "\"mome\": {\"placement\": \"$placement\"}"
-    evaluate "mome-$placement"
+    evaluate "mome-$placement" "MoME-23/4-$(echo $placement | tr a-z A-Z)"
 done
 system mome-layer-b1 "$first" "$both" '"mome": {"placement": "layer", "bottleneck": 1}'
-evaluate mome-layer-b1
+evaluate mome-layer-b1 "MoME-23/4-LAYER, b = 1"
 both='"projectors", "lora"' experts=
 system mtsk-ss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
-evaluate mtsk-ss
+evaluate mtsk-ss "Llama-MTSK SS"
 system mtsk-mss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": true, "per_rate": true}'
-evaluate mtsk-mss
+evaluate mtsk-mss "Llama-MTSK MSS"
 for pair in $pairs; do
     a=${pair%,*} v=${pair#*,}
     system "llama-avsr-$a-$v" "$first" "$both" "\"projector\": {\"audio_rates\": [$a], \"video_rates\": [$v]}, \"lora\": {\"inner\": 18, \"scale\": 0.125}"
-    evaluate "llama-avsr-$a-$v"
+    evaluate "llama-avsr-$a-$v" "Llama-AVSR, one model a pair"
 done
 for seed in ${seeds#"$first"}; do
-    both='"projectors", "mome"'
+    both='"projectors", "mome"' experts=--experts
     system "mome-layer-seed$seed" "$seed" "$both" '"mome": {"placement": "layer"}'
-    evaluate "mome-layer-seed$seed"
-    both='"projectors", "lora"'
+    evaluate "mome-layer-seed$seed" "MoME-23/4-LAYER"
+    both='"projectors", "lora"' experts=
     system "mtsk-ss-seed$seed" "$seed" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
-    evaluate "mtsk-ss-seed$seed"
+    evaluate "mtsk-ss-seed$seed" "Llama-MTSK SS"
 done
 
-python3 tools/results_table.py $results docs/results.md
+python3 tools/results_table.py $results docs/results.md && $mome report $results/*.json -o "$out/results.html" --svg $results

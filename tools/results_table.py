@@ -3,8 +3,8 @@
 
 usage: tools/results_table.py FOLDER OUTPUT.md
 
-Reads FOLDER/*.json (`mome evaluate --json`), groups them into systems (seeds of one system, and
-Llama-AVSR's four models, are one row), and writes: the table of word error rates at every rate
+Reads FOLDER/*.json (`mome evaluate --json`), groups them into systems by their names (seeds of one,
+and Llama-AVSR's four models, are one row), and writes: the table of word error rates at every rate
 pair, clean and per noise level; parameters; and each claim of the paper as a comparison of two
 numbers of these tables, with the p-value of the paired test between them. Nothing is written
 before all systems are there.
@@ -13,20 +13,12 @@ import glob
 import json
 import os
 import random
-import re
 import sys
 
 PAIRS = [(4, 2), (4, 5), (16, 2), (16, 5)]
-ORDER = ["llama-avsr", "mtsk-ss", "mtsk-mss", "mome-mhsa", "mome-ffn", "mome-layer", "mome-layer-b1"]
-NAMES = {
-    "llama-avsr": "Llama-AVSR, one model a pair",
-    "mtsk-ss": "Llama-MTSK SS",
-    "mtsk-mss": "Llama-MTSK MSS",
-    "mome-mhsa": "MoME-23/4-MHSA",
-    "mome-ffn": "MoME-23/4-FFN",
-    "mome-layer": "MoME-23/4-LAYER",
-    "mome-layer-b1": "MoME-23/4-LAYER, b = 1",
-}
+AVSR, SS, MSS = "Llama-AVSR, one model a pair", "Llama-MTSK SS", "Llama-MTSK MSS"
+MHSA, FFN, LAYER, THIN = "MoME-23/4-MHSA", "MoME-23/4-FFN", "MoME-23/4-LAYER", "MoME-23/4-LAYER, b = 1"
+ORDER = [AVSR, SS, MSS, MHSA, FFN, LAYER, THIN]
 
 
 def load(folder):
@@ -34,10 +26,7 @@ def load(folder):
     systems = {}
     for path in sorted(glob.glob(os.path.join(folder, "*.json"))):
         data = json.load(open(path))
-        name = os.path.basename(path)[: -len(".json")]
-        name = re.sub(r"-seed\d+$", "", name)
-        name = re.sub(r"^(llama-avsr)-\d+-\d+$", r"\1", name)
-        s = systems.setdefault(name, {"active": 0, "cells": {}, "experts": None})
+        s = systems.setdefault(data["model"]["name"], {"active": 0, "cells": {}, "experts": None})
         s["active"] = max(s["active"], data["model"]["active_parameters"])
         s["experts"] = s["experts"] or data.get("experts")
         for row in data["results"]:
@@ -80,7 +69,7 @@ def table(systems, snr):
     for name in ORDER:
         s = systems[name]
         cells = " | ".join(shown(s, p, snr) for p in PAIRS)
-        lines.append(f"| {NAMES[name]} | {s['active'] / 1e6:.2f} M | {cells} | {average(s, [snr]):.1f} |")
+        lines.append(f"| {name} | {s['active'] / 1e6:.2f} M | {cells} | {average(s, [snr]):.1f} |")
     return "\n".join(lines)
 
 
@@ -103,7 +92,7 @@ def compare(lines, text, systems, one, other, snrs, pairs=PAIRS):
     """A row: two systems' mean WER over pairs and noise levels."""
     a, b = average(systems[one], snrs, pairs), average(systems[other], snrs, pairs)
     p = p_value(systems[one], systems[other], [(q, n) for q in pairs for n in snrs])
-    lines.append(f"| {text} | {NAMES[one]} {a:.1f} | {NAMES[other]} {b:.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
+    lines.append(f"| {text} | {one} {a:.1f} | {other} {b:.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
 
 
 def fall_off(system, snrs):
@@ -114,7 +103,7 @@ def fall_off(system, snrs):
 def compare_fall_off(lines, systems, one, other, snrs):
     a, b = fall_off(systems[one], snrs), fall_off(systems[other], snrs)
     p = p_value(systems[one], systems[other], [(PAIRS[3], n) for n in snrs], [(PAIRS[0], n) for n in snrs])
-    lines.append(f"| {NAMES[one]} {a:+.1f} | {NAMES[other]} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
+    lines.append(f"| {one} {a:+.1f} | {other} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
 
 
 def overlap(share, one, other):
@@ -138,27 +127,27 @@ def main():
     for snr in (5, 0, -5):
         text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
     everywhere = [None, 5, 0, -5]
-    moes = ("mome-mhsa", "mome-ffn", "mome-layer")
+    moes = (MHSA, FFN, LAYER)
     columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|"
     lines = ["| WER, mean over pairs " + columns + "---|"]
     for name in moes:
-        compare(lines, "clean", systems, name, "llama-avsr", [None])
-        compare(lines, "all noise levels", systems, name, "llama-avsr", everywhere)
+        compare(lines, "clean", systems, name, AVSR, [None])
+        compare(lines, "all noise levels", systems, name, AVSR, everywhere)
     for name in moes:
-        compare(lines, "all noise levels", systems, name, "mtsk-ss", everywhere)
-        compare(lines, "all noise levels", systems, name, "mtsk-mss", everywhere)
+        compare(lines, "all noise levels", systems, name, SS, everywhere)
+        compare(lines, "all noise levels", systems, name, MSS, everywhere)
     text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + "\n".join(lines) + "\n"
 
     lines = ["| WER points from (4,2) to (16,5), all noise levels " + columns]
     for name in moes:
-        for other in ("llama-avsr", "mtsk-ss", "mtsk-mss"):
+        for other in (AVSR, SS, MSS):
             compare_fall_off(lines, systems, name, other, everywhere)
     text += "\n## Fall-off\n\n" + "\n".join(lines) + "\n"
 
     lines = ["| WER, mean over pairs " + columns + "---|"]
-    compare(lines, "clean", systems, "mome-layer-b1", "mome-layer", [None])
-    compare(lines, "all noise levels", systems, "mome-layer-b1", "mome-layer", everywhere)
-    compare(lines, "all noise levels", systems, "mome-layer-b1", "mtsk-ss", everywhere)
+    compare(lines, "clean", systems, THIN, LAYER, [None])
+    compare(lines, "all noise levels", systems, THIN, LAYER, everywhere)
+    compare(lines, "all noise levels", systems, THIN, SS, everywhere)
     text += "\n## A bottleneck of one\n\n" + "\n".join(lines) + "\n"
 
     lines = ["| | chosen alike, mean of two pairs (least) | by chance | shares in common, two pairs of one layer | of two layers |", "|---|---|---|---|---|"]
@@ -171,7 +160,7 @@ def main():
         off = [matrix[i][j] for i in rates for j in range(i)]
         same = mean([overlap(share, (i, l), (j, l)) for l in layers for i in rates for j in range(i)])
         different = mean([overlap(share, (i, l), (i, m)) for l in layers for m in range(l) for i in rates])
-        lines.append(f"| {NAMES[name]} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
+        lines.append(f"| {name} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
     text += "\n## Experts\n\n" + "\n".join(lines) + "\n"
     with open(output + ".tmp", "w") as f:
         f.write(text)
