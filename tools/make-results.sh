@@ -11,17 +11,18 @@
 #   FOLDER    for checkpoints and logs (default runs/results)
 #
 # The video encoder is models/tiny's, which this program trained on the GRID training clips.
-# STEPS (100) steps of BATCH (8) clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS; BEAM (5).
+# STEPS (48) steps of BATCH (8) clips for every system; SEEDS ("7 8 9") for MoME-layer and MTSK SS; BEAM (2).
 # ONLY names systems to train and evaluate (default: all).
 #
-# A system is done when docs/results/SYSTEM.json is there, and is not done again: so the work can be spread over days
-# and machines, by committing these files. docs/results/recipe says what they were made with; another recipe is refused.
-# When all are there, tools/results_table.py writes docs/results.md and mome report its figures.
+# A system is done when docs/results/SYSTEM.json is there (RESULTS: another folder), and is not done again: so the work
+# can be spread over days and machines, by committing these files. The file recipe beside them says what they were made
+# with; another recipe is refused. When all are there, docs/results.md is written and its figures drawn.
+# What more steps bring: RESULTS=docs/results/longer STEPS=96 ONLY="..." tools/make-results.sh BUILD WHISPER LLM runs/longer
 set -eu
 
-[ $# -ge 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 2; }
 mome=$1/mome whisper=$2 llm=$3 out=${4:-runs/results}
-data=../shared/data steps=${STEPS:-100} batch=${BATCH:-8} seeds=${SEEDS:-7 8 9} beam=${BEAM:-5} results=docs/results
+data=../shared/data steps=${STEPS:-48} batch=${BATCH:-8} seeds=${SEEDS:-7 8 9} beam=${BEAM:-2} results=${RESULTS:-docs/results}
 first=${seeds%% *}
 pairs="4,2 4,5 16,2 16,5"
 [ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
@@ -109,4 +110,9 @@ for seed in ${seeds#"$first"}; do
     evaluate "mtsk-ss-seed$seed" "Llama-MTSK SS"
 done
 
-python3 tools/results_table.py $results docs/results.md && $mome report $results/*.json -o "$out/results.html" --svg $results
+python3 tools/results_table.py docs/results docs/results.md
+if [ -f docs/results.md ]; then
+    $mome report docs/results/*.json -o "$out/results.html" --svg "$out/figures"
+    $mome report docs/results/mome-layer.json -o "$out/layer.html" --svg "$out/layer"
+    cp "$out"/figures/wer-rate.svg "$out"/figures/wer-snr.svg "$out"/layer/experts-1.svg docs/results
+fi

@@ -6,8 +6,8 @@ usage: tools/results_table.py FOLDER OUTPUT.md
 Reads FOLDER/*.json (`mome evaluate --json`), groups them into systems by their names (seeds of one,
 and Llama-AVSR's four models, are one row), and writes: the table of word error rates at every rate
 pair, clean and per noise level; parameters; and each claim of the paper as a comparison of two
-numbers of these tables, with the p-value of the paired test between them. Nothing is written
-before all systems are there.
+numbers of these tables, with the p-value of the paired test between them; and what the systems of
+FOLDER/longer gain by more steps. Nothing is written before all systems are there.
 """
 import glob
 import json
@@ -18,6 +18,7 @@ import sys
 PAIRS = [(4, 2), (4, 5), (16, 2), (16, 5)]
 AVSR, SS, MSS = "Llama-AVSR, one model a pair", "Llama-MTSK SS", "Llama-MTSK MSS"
 MHSA, FFN, LAYER, THIN = "MoME-23/4-MHSA", "MoME-23/4-FFN", "MoME-23/4-LAYER", "MoME-23/4-LAYER, b = 1"
+LOUD = [5, 0, -5]  # dB
 ORDER = [AVSR, SS, MSS, MHSA, FFN, LAYER, THIN]
 
 
@@ -33,6 +34,12 @@ def load(folder):
             pair = (row["audio_rate"], row["video_rate"])
             s["cells"].setdefault((pair, row["snr_db"]), []).append(row)
     return systems
+
+
+def read_recipe(folder):
+    """{"steps": .., "batch": .., "beam": ..}, as text"""
+    with open(os.path.join(folder, "recipe")) as file:
+        return dict(part.split() for part in file.read().strip().split(", "))
 
 
 def mean(numbers):
@@ -70,6 +77,17 @@ def table(systems, snr):
         s = systems[name]
         cells = " | ".join(shown(s, p, snr) for p in PAIRS)
         lines.append(f"| {name} | {s['active'] / 1e6:.2f} M | {cells} | {average(s, [snr]):.1f} |")
+    return "\n".join(lines)
+
+
+def table_of_budgets(budgets):
+    """What the systems that were trained for longer gain by it: a row each and number of steps."""
+    lines = ["| | steps | " + " | ".join(f"({a},{v})" for a, v in PAIRS) + " |", "|---|---|" + "---|" * 4]
+    for name in ORDER:
+        for steps, systems in budgets if name in budgets[-1][1] else []:
+            cells = systems[name]["cells"]
+            shown = [f"{cell(systems[name], p, None):.1f} / {average(systems[name], LOUD, [p]):.1f}" if (p, None) in cells else "-" for p in PAIRS]
+            lines.append(f"| {name} | {steps} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 
@@ -114,19 +132,19 @@ def overlap(share, one, other):
 def main():
     folder, output = sys.argv[1:]
     systems = load(folder)
-    missing = [n for n in ORDER if any((p, snr) not in systems.get(n, {"cells": {}})["cells"] for p in PAIRS for snr in (None, 5, 0, -5))]
+    missing = [n for n in ORDER if any((p, snr) not in systems.get(n, {"cells": {}})["cells"] for p in PAIRS for snr in [None] + LOUD)]
     if missing:
         print(f"{output}: waits for {', '.join(missing)}")
         return
-    recipe = dict(part.split() for part in open(os.path.join(folder, "recipe")).read().split(", "))
+    recipe = read_recipe(folder)
     text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read().format(**recipe)
     claims = os.path.join(folder, "claims.md")  # which hold, in words: written by whoever looked at the tables below
     if os.path.exists(claims):
         text += "\n" + open(claims).read()
     text += "\n## Clean sound\n\nWER %; where three seeds were trained: mean (least-most).\n\n" + table(systems, None) + "\n"
-    for snr in (5, 0, -5):
+    for snr in LOUD:
         text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
-    everywhere = [None, 5, 0, -5]
+    everywhere = [None] + LOUD
     moes = (MHSA, FFN, LAYER)
     columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|"
     lines = ["| WER, mean over pairs " + columns + "---|"]
@@ -162,6 +180,11 @@ def main():
         different = mean([overlap(share, (i, l), (i, m)) for l in layers for m in range(l) for i in rates])
         lines.append(f"| {name} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
     text += "\n## Experts\n\n" + "\n".join(lines) + "\n"
+
+    longer = os.path.join(folder, "longer")
+    if os.path.isdir(longer):
+        budgets = [(recipe["steps"], systems), (read_recipe(longer)["steps"], load(longer))]
+        text += "\n## More steps\n\nWER %, clean / mean of 5, 0 and -5 dB.\n\n" + table_of_budgets(budgets) + "\n"
     with open(output + ".tmp", "w") as f:
         f.write(text)
     os.replace(output + ".tmp", output)
