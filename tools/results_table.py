@@ -57,15 +57,19 @@ def shown(system, pair, snr):
     return f"{wers[0]:.1f}"
 
 
+def errors(rows):
+    """Each clip's errors, mean over seeds."""
+    return [mean([u[0] for u in clip]) for clip in zip(*[r["utterances"] for r in rows])]
+
+
 def p_value(one, other, plus, minus=()):
-    """Two-sided, by 10,000 random swaps of the two systems' errors on each clip (first seeds); a clip's
-    errors count for the cells of `plus` and against those of `minus`. A clip's cells move together."""
+    """Two-sided, by 10,000 random swaps of the two systems' errors on each clip; a clip's errors
+    count for the cells of `plus` and against those of `minus`, and move together."""
     differences = []
     for key, sign in [(k, 1) for k in plus] + [(k, -1) for k in minus]:
-        a, b = one["cells"][key][0]["utterances"], other["cells"][key][0]["utterances"]
-        differences.append([sign * (x[0] - y[0]) for x, y in zip(a, b)])
+        differences.append([sign * (a - b) for a, b in zip(errors(one["cells"][key]), errors(other["cells"][key]))])
     clips = [sum(d) for d in zip(*differences)]
-    observed, rng, beyond = abs(sum(clips)), random.Random(1), 0
+    observed, rng, beyond = abs(sum(clips)) - 1e-9, random.Random(1), 0
     for _ in range(10000):
         beyond += abs(sum(d if rng.random() < 0.5 else -d for d in clips)) >= observed
     return (beyond + 1) / 10001
@@ -154,6 +158,9 @@ def main():
     for name in moes:
         compare(lines, "all noise levels", systems, name, SS, everywhere)
         compare(lines, "all noise levels", systems, name, MSS, everywhere)
+    for name in moes:
+        for other in (AVSR, SS, MSS):
+            compare(lines, "all noise levels, (16,5) alone", systems, name, other, everywhere, PAIRS[3:])
     text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + "\n".join(lines) + "\n"
 
     lines = ["| WER points from (4,2) to (16,5), all noise levels " + columns]
@@ -180,6 +187,7 @@ def main():
         different = mean([overlap(share, (i, l), (i, m)) for l in layers for m in range(l) for i in rates])
         lines.append(f"| {name} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
     text += "\n## Experts\n\n" + "\n".join(lines) + "\n"
+    text += "\nMoME-23/4-LAYER, layer by layer:\n\n![share of each expert](results/experts-1.svg)\n"
 
     longer = os.path.join(folder, "longer")
     if os.path.isdir(longer):
