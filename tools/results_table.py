@@ -23,7 +23,7 @@ ORDER = [AVSR, SS, MSS, MHSA, FFN, LAYER, THIN]
 
 
 def load(folder):
-    """{system: {"active": n, "cells": {(pair, snr): [row of each seed]}, "files": [..]}}"""
+    """Systems that are there at all pairs: {name: {"active": n, "cells": {(pair, snr): [row of each seed]}, "experts": ..}}"""
     systems = {}
     for path in sorted(glob.glob(os.path.join(folder, "*.json"))):
         data = json.load(open(path))
@@ -33,7 +33,7 @@ def load(folder):
         for row in data["results"]:
             pair = (row["audio_rate"], row["video_rate"])
             s["cells"].setdefault((pair, row["snr_db"]), []).append(row)
-    return systems
+    return {n: s for n, s in systems.items() if all((p, snr) in s["cells"] for p in PAIRS for snr in [None] + LOUD)}
 
 
 def read_recipe(folder):
@@ -89,9 +89,8 @@ def table_of_budgets(budgets):
     lines = ["| | steps | " + " | ".join(f"({a},{v})" for a, v in PAIRS) + " |", "|---|---|" + "---|" * 4]
     for name in ORDER:
         for steps, systems in budgets if name in budgets[-1][1] else []:
-            cells = systems[name]["cells"]
-            shown = [f"{cell(systems[name], p, None):.1f} / {average(systems[name], LOUD, [p]):.1f}" if (p, None) in cells else "-" for p in PAIRS]
-            lines.append(f"| {name} | {steps} | " + " | ".join(shown) + " |")
+            cells = [f"{cell(systems[name], p, None):.1f} / {average(systems[name], LOUD, [p]):.1f}" for p in PAIRS]
+            lines.append(f"| {name} | {steps} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -136,7 +135,7 @@ def overlap(share, one, other):
 def main():
     folder, output = sys.argv[1:]
     systems = load(folder)
-    missing = [n for n in ORDER if any((p, snr) not in systems.get(n, {"cells": {}})["cells"] for p in PAIRS for snr in [None] + LOUD)]
+    missing = [n for n in ORDER if n not in systems]
     if missing:
         print(f"{output}: waits for {', '.join(missing)}")
         return
@@ -193,6 +192,12 @@ def main():
     if os.path.isdir(longer):
         budgets = [(recipe["steps"], systems), (read_recipe(longer)["steps"], load(longer))]
         text += "\n## More steps\n\nWER %, clean / mean of 5, 0 and -5 dB.\n\n" + table_of_budgets(budgets) + "\n"
+        lines = [f"| WER after {budgets[1][0]} steps " + columns + "---|"]
+        for other in [n for n in (AVSR, SS) if n in budgets[1][1]]:
+            compare(lines, "clean, mean over pairs", budgets[1][1], LAYER, other, [None])
+            compare(lines, "all noise levels, mean over pairs", budgets[1][1], LAYER, other, everywhere)
+            compare(lines, "all noise levels, (16,5) alone", budgets[1][1], LAYER, other, everywhere, PAIRS[3:])
+        text += "\n" + "\n".join(lines) + "\n"
     with open(output + ".tmp", "w") as f:
         f.write(text)
     os.replace(output + ".tmp", output)
