@@ -171,7 +171,8 @@ def main():
     lines = ["| WER, mean over pairs " + columns + "---|"]
     compare(lines, "clean", systems, THIN, LAYER, [None])
     compare(lines, "all noise levels", systems, THIN, LAYER, everywhere)
-    compare(lines, "all noise levels", systems, THIN, SS, everywhere)
+    for other in (AVSR, SS, MSS):
+        compare(lines, "all noise levels", systems, THIN, other, everywhere)
     text += "\n## A bottleneck of one\n\n" + "\n".join(lines) + "\n"
 
     lines = ["| | chosen alike, mean of two pairs (least) | by chance | shares in common, two pairs of one layer | of two layers |", "|---|---|---|---|---|"]
