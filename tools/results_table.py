@@ -121,10 +121,10 @@ def fall_off(system, snrs):
     return average(system, snrs, [PAIRS[3]]) - average(system, snrs, [PAIRS[0]])
 
 
-def compare_fall_off(lines, systems, one, other, snrs):
+def compare_fall_off(lines, text, systems, one, other, snrs):
     a, b = fall_off(systems[one], snrs), fall_off(systems[other], snrs)
     p = p_value(systems[one], systems[other], [(PAIRS[3], n) for n in snrs], [(PAIRS[0], n) for n in snrs])
-    lines.append(f"| {one} {a:+.1f} | {other} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
+    lines.append(f"| {text} | {one} {a:+.1f} | {other} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
 
 
 def overlap(share, one, other):
@@ -149,8 +149,8 @@ def main():
         text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
     everywhere = [None] + LOUD
     moes = (MHSA, FFN, LAYER)
-    columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|"
-    lines = ["| WER, mean over pairs " + columns + "---|"]
+    columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|---|"
+    lines = ["| WER, mean over pairs " + columns]
     for name in moes:
         compare(lines, "clean", systems, name, AVSR, [None])
         compare(lines, "all noise levels", systems, name, AVSR, everywhere)
@@ -162,13 +162,13 @@ def main():
             compare(lines, "all noise levels, (16,5) alone", systems, name, other, everywhere, PAIRS[3:])
     text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + "\n".join(lines) + "\n"
 
-    lines = ["| WER points from (4,2) to (16,5), all noise levels " + columns]
+    lines = ["| WER points from (4,2) to (16,5) " + columns]
     for name in moes:
         for other in (AVSR, SS, MSS):
-            compare_fall_off(lines, systems, name, other, everywhere)
+            compare_fall_off(lines, "all noise levels", systems, name, other, everywhere)
     text += "\n## Fall-off\n\n" + "\n".join(lines) + "\n"
 
-    lines = ["| WER, mean over pairs " + columns + "---|"]
+    lines = ["| WER, mean over pairs " + columns]
     compare(lines, "clean", systems, THIN, LAYER, [None])
     compare(lines, "all noise levels", systems, THIN, LAYER, everywhere)
     for other in (AVSR, SS, MSS):
@@ -193,11 +193,13 @@ def main():
     if os.path.isdir(longer):
         budgets = [(recipe["steps"], systems), (read_recipe(longer)["steps"], load(longer))]
         text += "\n## More steps\n\nWER %, clean / mean of 5, 0 and -5 dB.\n\n" + table_of_budgets(budgets) + "\n"
-        lines = [f"| WER after {budgets[1][0]} steps " + columns + "---|"]
+        lines = [f"| WER after {budgets[1][0]} steps " + columns]
         for other in [n for n in (AVSR, SS) if n in budgets[1][1]]:
             compare(lines, "clean, mean over pairs", budgets[1][1], LAYER, other, [None])
             compare(lines, "all noise levels, mean over pairs", budgets[1][1], LAYER, other, everywhere)
             compare(lines, "all noise levels, (16,5) alone", budgets[1][1], LAYER, other, everywhere, PAIRS[3:])
+            compare_fall_off(lines, "fall-off, clean", budgets[1][1], LAYER, other, [None])
+            compare_fall_off(lines, "fall-off, all noise levels", budgets[1][1], LAYER, other, everywhere)
         text += "\n" + "\n".join(lines) + "\n"
     with open(output + ".tmp", "w") as f:
         f.write(text)
