@@ -28,8 +28,8 @@ pairs="4,2 4,5 16,2 16,5"
 [ -d "$data/grid" ] || { echo "$0: needs $data (its README says what it is)"; exit 1; }
 mkdir -p "$out" "$results"
 recipe="steps $steps, batch $batch, beam $beam"
-[ -f $results/recipe ] || echo "$recipe" >$results/recipe
-[ "$(cat $results/recipe)" = "$recipe" ] || {
+[ -f "$results/recipe" ] || echo "$recipe" >"$results/recipe"
+[ "$(cat "$results/recipe")" = "$recipe" ] || {
     echo "$0: $results was made with $(cat $results/recipe), not $recipe: empty it to begin anew"
     exit 1
 }
@@ -54,6 +54,14 @@ run() { # NAME: trained once; goes on where it was stopped
     }
 }
 
+start() { # what all share: the parts, and projectors that are aligned
+    [ -f "$out/parts/config.json" ] ||
+        $mome assemble --audio "$whisper" --video models/tiny --llm "$llm" --audio-window trim --hidden 1024 --mome none -o "$out/parts"
+    config start "$out/parts" '"projector": {"norm": false}' "$first" '"name": "align", "train": ["projectors"], "steps": 400, "batch": 16,
+   "rate": 2e-3, "warmup": 0.05, "decay": 0.05, "clip": 5, "text_weight": 0, "align_weight": 1'
+    run start
+}
+
 wanted() {
     [ ! -f "$results/$1.json" ] || return 1
     [ -z "${ONLY:-}" ] && return
@@ -64,6 +72,7 @@ wanted() {
 # system NAME SEED PARTS MODEL: from the common projectors
 system() {
     wanted "$1" || return 0
+    start
     config "$1" "$out/start/best" "$4" "$2" "\"name\": \"adapters\", \"train\": [$3], \"steps\": $steps, \"batch\": $batch,
    \"rate\": 1e-3, \"warmup\": 0.05, \"decay\": 0.1, \"clip\": 10, \"final_rate\": 0, \"load_balance\": 0.01, \"task_share\": [0, 0, 1]"
     run "$1"
@@ -75,13 +84,6 @@ evaluate() { # NAME SYSTEM: at all its rates, clean and noisy, one file; those o
     $mome evaluate --model "$out/$1/best" --name "$2" --manifest "$data/grid/test.tsv" --task avsr --rates all \
         --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "$beam" --max-tokens 32 $experts --json "$results/$1.json"
 }
-
-# ---- the start that all share ----
-[ -f "$out/parts/config.json" ] ||
-    $mome assemble --audio "$whisper" --video models/tiny --llm "$llm" --audio-window trim --hidden 1024 --mome none -o "$out/parts"
-config start "$out/parts" '"projector": {"norm": false}' "$first" '"name": "align", "train": ["projectors"], "steps": 400, "batch": 16,
-   "rate": 2e-3, "warmup": 0.05, "decay": 0.05, "clip": 5, "text_weight": 0, "align_weight": 1'
-run start
 
 # ---- the systems ----
 both='"projectors", "mome"' experts=--experts
