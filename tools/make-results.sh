@@ -30,7 +30,7 @@ mkdir -p "$out" "$results"
 recipe="steps $steps, batch $batch, beam $beam"
 [ -f "$results/recipe" ] || echo "$recipe" >"$results/recipe"
 [ "$(cat "$results/recipe")" = "$recipe" ] || {
-    echo "$0: $results was made with $(cat $results/recipe), not $recipe: empty it to begin anew"
+    echo "$0: $results was made with $(cat "$results/recipe"), not $recipe: empty it to begin anew"
     exit 1
 }
 
@@ -69,47 +69,37 @@ wanted() {
     return 1
 }
 
-# system NAME SEED PARTS MODEL: from the common projectors
+# system NAME ROW SEED ADAPTERS MODEL: trained from the common projectors, then evaluated at all its rates, clean and
+# noisy; NAME is its file, those of one ROW are one row and line
 system() {
     wanted "$1" || return 0
     start
-    config "$1" "$out/start/best" "$4" "$2" "\"name\": \"adapters\", \"train\": [$3], \"steps\": $steps, \"batch\": $batch,
+    config "$1" "$out/start/best" "$5" "$3" "\"name\": \"adapters\", \"train\": [\"projectors\", \"$4\"], \"steps\": $steps, \"batch\": $batch,
    \"rate\": 1e-3, \"warmup\": 0.05, \"decay\": 0.1, \"clip\": 10, \"final_rate\": 0, \"load_balance\": 0.01, \"task_share\": [0, 0, 1]"
     run "$1"
-}
-
-evaluate() { # NAME SYSTEM: at all its rates, clean and noisy, one file; those of one SYSTEM are one row and line
-    wanted "$1" || return 0
     echo "== evaluating $1"
+    experts=
+    [ "$4" != mome ] || experts=--experts
     $mome evaluate --model "$out/$1/best" --name "$2" --manifest "$data/grid/test.tsv" --task avsr --rates all \
         --noise "$data/noise/babble_test.flac" --snr clean,5,0,-5 --beam "$beam" --max-tokens 32 $experts --json "$results/$1.json"
 }
 
 # ---- the systems ----
-both='"projectors", "mome"' experts=--experts
+ss='"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
 for placement in mhsa ffn layer; do
-    system "mome-$placement" "$first" "$both" "\"mome\": {\"placement\": \"$placement\"}"
-    evaluate "mome-$placement" "MoME-23/4-$(echo $placement | tr a-z A-Z)"
+    system "mome-$placement" "MoME-23/4-$(echo $placement | tr a-z A-Z)" "$first" mome "\"mome\": {\"placement\": \"$placement\"}"
 done
-system mome-layer-b1 "$first" "$both" '"mome": {"placement": "layer", "bottleneck": 1}'
-evaluate mome-layer-b1 "MoME-23/4-LAYER, b = 1"
-both='"projectors", "lora"' experts=
-system mtsk-ss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
-evaluate mtsk-ss "Llama-MTSK SS"
-system mtsk-mss "$first" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": true, "per_rate": true}'
-evaluate mtsk-mss "Llama-MTSK MSS"
+system mome-layer-b1 "MoME-23/4-LAYER, b = 1" "$first" mome '"mome": {"placement": "layer", "bottleneck": 1}'
+system mtsk-ss "Llama-MTSK SS" "$first" lora "$ss"
+system mtsk-mss "Llama-MTSK MSS" "$first" lora '"lora": {"inner": 18, "scale": 0.125, "global": true, "per_rate": true}'
 for pair in $pairs; do
     a=${pair%,*} v=${pair#*,}
-    system "llama-avsr-$a-$v" "$first" "$both" "\"projector\": {\"audio_rates\": [$a], \"video_rates\": [$v]}, \"lora\": {\"inner\": 18, \"scale\": 0.125}"
-    evaluate "llama-avsr-$a-$v" "Llama-AVSR, one model a pair"
+    system "llama-avsr-$a-$v" "Llama-AVSR, one model a pair" "$first" lora \
+        "\"projector\": {\"audio_rates\": [$a], \"video_rates\": [$v]}, \"lora\": {\"inner\": 18, \"scale\": 0.125}"
 done
 for seed in ${seeds#"$first"}; do
-    both='"projectors", "mome"' experts=--experts
-    system "mome-layer-seed$seed" "$seed" "$both" '"mome": {"placement": "layer"}'
-    evaluate "mome-layer-seed$seed" "MoME-23/4-LAYER"
-    both='"projectors", "lora"' experts=
-    system "mtsk-ss-seed$seed" "$seed" "$both" '"lora": {"inner": 18, "scale": 0.125, "global": false, "per_rate": true}'
-    evaluate "mtsk-ss-seed$seed" "Llama-MTSK SS"
+    system "mome-layer-seed$seed" "MoME-23/4-LAYER" "$seed" mome '"mome": {"placement": "layer"}'
+    system "mtsk-ss-seed$seed" "Llama-MTSK SS" "$seed" lora "$ss"
 done
 
 python3 tools/results_table.py docs/results docs/results.md

@@ -19,6 +19,7 @@ PAIRS = [(4, 2), (4, 5), (16, 2), (16, 5)]
 AVSR, SS, MSS = "Llama-AVSR, one model a pair", "Llama-MTSK SS", "Llama-MTSK MSS"
 MHSA, FFN, LAYER, THIN = "MoME-23/4-MHSA", "MoME-23/4-FFN", "MoME-23/4-LAYER", "MoME-23/4-LAYER, b = 1"
 LOUD = [5, 0, -5]  # dB
+EVERYWHERE = [None] + LOUD
 ORDER = [AVSR, SS, MSS, MHSA, FFN, LAYER, THIN]
 
 
@@ -33,7 +34,7 @@ def load(folder):
         for row in data["results"]:
             pair = (row["audio_rate"], row["video_rate"])
             s["cells"].setdefault((pair, row["snr_db"]), []).append(row)
-    return {n: s for n, s in systems.items() if all((p, snr) in s["cells"] for p in PAIRS for snr in [None] + LOUD)}
+    return {n: s for n, s in systems.items() if all((p, snr) in s["cells"] for p in PAIRS for snr in EVERYWHERE)}
 
 
 def read_recipe(folder):
@@ -98,10 +99,6 @@ def average(system, snrs, pairs=PAIRS):
     return mean([cell(system, p, n) for p in pairs for n in snrs])
 
 
-def probability(p):
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def verdict(difference, p):
     """What a difference of two error rates (negative: the first is better) says."""
     if p >= 0.05:
@@ -109,22 +106,31 @@ def verdict(difference, p):
     return "better" if difference < 0 else "worse"
 
 
-def compare(lines, text, systems, one, other, snrs, pairs=PAIRS):
-    """A row: two systems' mean WER over pairs and noise levels."""
-    a, b = average(systems[one], snrs, pairs), average(systems[other], snrs, pairs)
-    p = p_value(systems[one], systems[other], [(q, n) for q in pairs for n in snrs])
-    lines.append(f"| {text} | {one} {a:.1f} | {other} {b:.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
-
-
 def fall_off(system, snrs):
     """WER points lost from the finest pair to the coarsest, mean over noise levels."""
     return average(system, snrs, [PAIRS[3]]) - average(system, snrs, [PAIRS[0]])
 
 
-def compare_fall_off(lines, text, systems, one, other, snrs):
-    a, b = fall_off(systems[one], snrs), fall_off(systems[other], snrs)
-    p = p_value(systems[one], systems[other], [(PAIRS[3], n) for n in snrs], [(PAIRS[0], n) for n in snrs])
-    lines.append(f"| {text} | {one} {a:+.1f} | {other} {b:+.1f} | {a - b:+.1f} | {probability(p)} | {verdict(a - b, p)} |")
+def row(text, one, a, other, b, p, form=".1f"):
+    chance = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"| {text} | {one} {a:{form}} | {other} {b:{form}} | {a - b:+.1f} | {chance} | {verdict(a - b, p)} |"
+
+
+def compare(text, systems, one, other, snrs, pairs=PAIRS):
+    """A row: two systems' mean WER over pairs and noise levels."""
+    a, b = systems[one], systems[other]
+    p = p_value(a, b, [(q, n) for q in pairs for n in snrs])
+    return row(text, one, average(a, snrs, pairs), other, average(b, snrs, pairs), p)
+
+
+def compare_fall_off(text, systems, one, other, snrs):
+    a, b = systems[one], systems[other]
+    p = p_value(a, b, [(PAIRS[3], n) for n in snrs], [(PAIRS[0], n) for n in snrs])
+    return row(text, one, fall_off(a, snrs), other, fall_off(b, snrs), p, "+.1f")
+
+
+def comparisons(head, rows):
+    return "\n".join([f"| {head} | | | difference | p | so the first is |", "|---|---|---|---|---|---|"] + rows) + "\n"
 
 
 def overlap(share, one, other):
@@ -132,49 +138,7 @@ def overlap(share, one, other):
     return sum(min(a, b) for a, b in zip(share[one[0]][one[1]], share[other[0]][other[1]]))
 
 
-def main():
-    folder, output = sys.argv[1:]
-    systems = load(folder)
-    missing = [n for n in ORDER if n not in systems]
-    if missing:
-        print(f"{output}: waits for {', '.join(missing)}")
-        return
-    recipe = read_recipe(folder)
-    text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read().format(**recipe)
-    claims = os.path.join(folder, "claims.md")  # which hold, in words: written by whoever looked at the tables below
-    if os.path.exists(claims):
-        text += "\n" + open(claims).read()
-    text += "\n## Clean sound\n\nWER %; where three seeds were trained: mean (least-most).\n\n" + table(systems, None) + "\n"
-    for snr in LOUD:
-        text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
-    everywhere = [None] + LOUD
-    moes = (MHSA, FFN, LAYER)
-    columns = "| | | difference | p | so the first is |\n|---|---|---|---|---|---|"
-    lines = ["| WER, mean over pairs " + columns]
-    for name in moes:
-        compare(lines, "clean", systems, name, AVSR, [None])
-        compare(lines, "all noise levels", systems, name, AVSR, everywhere)
-    for name in moes:
-        compare(lines, "all noise levels", systems, name, SS, everywhere)
-        compare(lines, "all noise levels", systems, name, MSS, everywhere)
-    for name in moes:
-        for other in (AVSR, SS, MSS):
-            compare(lines, "all noise levels, (16,5) alone", systems, name, other, everywhere, PAIRS[3:])
-    text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + "\n".join(lines) + "\n"
-
-    lines = ["| WER points from (4,2) to (16,5) " + columns]
-    for name in moes:
-        for other in (AVSR, SS, MSS):
-            compare_fall_off(lines, "all noise levels", systems, name, other, everywhere)
-    text += "\n## Fall-off\n\n" + "\n".join(lines) + "\n"
-
-    lines = ["| WER, mean over pairs " + columns]
-    compare(lines, "clean", systems, THIN, LAYER, [None])
-    compare(lines, "all noise levels", systems, THIN, LAYER, everywhere)
-    for other in (AVSR, SS, MSS):
-        compare(lines, "all noise levels", systems, THIN, other, everywhere)
-    text += "\n## A bottleneck of one\n\n" + "\n".join(lines) + "\n"
-
+def table_of_experts(systems):
     lines = ["| | chosen alike, mean of two pairs (least) | by chance | shares in common, two pairs of one layer | of two layers |", "|---|---|---|---|---|"]
     for name in ORDER:
         experts = systems[name]["experts"]
@@ -186,21 +150,60 @@ def main():
         same = mean([overlap(share, (i, l), (j, l)) for l in layers for i in rates for j in range(i)])
         different = mean([overlap(share, (i, l), (i, m)) for l in layers for m in range(l) for i in rates])
         lines.append(f"| {name} | {mean(off):.2f} ({min(off):.2f}) | {experts['active'] / experts['routed']:.2f} | {same:.2f} | {different:.2f} |")
-    text += "\n## Experts\n\n" + "\n".join(lines) + "\n"
-    text += "\nMoME-23/4-LAYER, layer by layer:\n\n![share of each expert](results/experts-1.svg)\n"
+    return "\n".join(lines)
 
+
+def more_steps(steps, systems, longer_steps, longer):
+    rows = []
+    for other in [n for n in (AVSR, SS) if n in longer]:
+        rows += [compare("clean, mean over pairs", longer, LAYER, other, [None]),
+                 compare("all noise levels, mean over pairs", longer, LAYER, other, EVERYWHERE),
+                 compare("all noise levels, (16,5) alone", longer, LAYER, other, EVERYWHERE, PAIRS[3:]),
+                 compare_fall_off("fall-off, clean", longer, LAYER, other, [None]),
+                 compare_fall_off("fall-off, all noise levels", longer, LAYER, other, EVERYWHERE)]
+    return "\n## More steps\n\nWER %, clean / mean of 5, 0 and -5 dB.\n\n" + \
+        table_of_budgets([(steps, systems), (longer_steps, longer)]) + "\n\n" + comparisons(f"WER after {longer_steps} steps", rows)
+
+
+def page(folder, systems):
+    recipe = read_recipe(folder)
+    text = open(os.path.join(os.path.dirname(__file__), "results_head.md")).read().format(**recipe)
+    claims = os.path.join(folder, "claims.md")  # which hold, in words: written by whoever looked at the tables below
+    if os.path.exists(claims):
+        text += "\n" + open(claims).read()
+    text += "\n## Clean sound\n\nWER %; where three seeds were trained: mean (least-most).\n\n" + table(systems, None) + "\n"
+    for snr in LOUD:
+        text += f"\n## Babble at {snr} dB\n\n" + table(systems, snr) + "\n"
+
+    moes, baselines = (MHSA, FFN, LAYER), (AVSR, SS, MSS)
+    rows = [compare(t, systems, m, AVSR, snrs) for m in moes for t, snrs in (("clean", [None]), ("all noise levels", EVERYWHERE))]
+    rows += [compare("all noise levels", systems, m, o, EVERYWHERE) for m in moes for o in (SS, MSS)]
+    rows += [compare("all noise levels, (16,5) alone", systems, m, o, EVERYWHERE, PAIRS[3:]) for m in moes for o in baselines]
+    text += "\n## One model for all rates, against one a pair and against LoRA for all\n\n" + comparisons("WER, mean over pairs", rows)
+
+    rows = [compare_fall_off("all noise levels", systems, m, o, EVERYWHERE) for m in moes for o in baselines]
+    text += "\n## Fall-off\n\n" + comparisons("WER points from (4,2) to (16,5)", rows)
+
+    rows = [compare("clean", systems, THIN, LAYER, [None])]
+    rows += [compare("all noise levels", systems, THIN, o, EVERYWHERE) for o in (LAYER,) + baselines]
+    text += "\n## A bottleneck of one\n\n" + comparisons("WER, mean over pairs", rows)
+
+    text += "\n## Experts\n\n" + table_of_experts(systems) + "\n"
+    text += f"\n{LAYER}, layer by layer:\n\n![share of each expert](results/experts-1.svg)\n"
     longer = os.path.join(folder, "longer")
     if os.path.isdir(longer):
-        budgets = [(recipe["steps"], systems), (read_recipe(longer)["steps"], load(longer))]
-        text += "\n## More steps\n\nWER %, clean / mean of 5, 0 and -5 dB.\n\n" + table_of_budgets(budgets) + "\n"
-        lines = [f"| WER after {budgets[1][0]} steps " + columns]
-        for other in [n for n in (AVSR, SS) if n in budgets[1][1]]:
-            compare(lines, "clean, mean over pairs", budgets[1][1], LAYER, other, [None])
-            compare(lines, "all noise levels, mean over pairs", budgets[1][1], LAYER, other, everywhere)
-            compare(lines, "all noise levels, (16,5) alone", budgets[1][1], LAYER, other, everywhere, PAIRS[3:])
-            compare_fall_off(lines, "fall-off, clean", budgets[1][1], LAYER, other, [None])
-            compare_fall_off(lines, "fall-off, all noise levels", budgets[1][1], LAYER, other, everywhere)
-        text += "\n" + "\n".join(lines) + "\n"
+        text += more_steps(recipe["steps"], systems, read_recipe(longer)["steps"], load(longer))
+    return text
+
+
+def main():
+    folder, output = sys.argv[1:]
+    systems = load(folder)
+    missing = [n for n in ORDER if n not in systems]
+    if missing:
+        print(f"{output}: waits for {', '.join(missing)}")
+        return
+    text = page(folder, systems)
     with open(output + ".tmp", "w") as f:
         f.write(text)
     os.replace(output + ".tmp", output)
